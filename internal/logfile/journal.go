@@ -1,0 +1,365 @@
+package logfile
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+)
+
+var journalNames = [2]string{journalName, journalName + ".copy"}
+
+// compactAt is the size of the journal in bytes at which it is compacted, unless
+// its snapshot alone is a quarter of that.
+const compactAt = 4 << 20
+
+// journal appends checkpoints and holds the state that they add up to. One
+// goroutine at a time uses it: the writer, or with FSYNC always the syncer while
+// commits are under way.
+type journal struct {
+	dir    Dir
+	opts   Options // complete
+	sides  [2]side
+	buf    []byte
+	failed error // why nothing may be appended before restore
+
+	// state is what is committed, at the checkpoint number.
+	state  *state
+	number uint64
+	// content is the last checkpoint that says something, other than how far
+	// things are on the disk.
+	content uint64
+	next    uint64   // never used yet
+	ended   []string // ended runs, the longest ended first
+
+	// durable is what is known to be on the disk (or is never synced anyway), at
+	// the checkpoint floor, and window leads from there to state. A snapshot
+	// contains no more than durable, so that after a power cut it is still
+	// possible to go back to it.
+	durable *state
+	floor   uint64
+	window  []*checkpoint
+
+	step        int64 // compactAt
+	limit       int64 // compact when a file is longer
+	compactions uint64
+}
+
+// side is one of the two files.
+type side struct {
+	name string
+	h    *handle // nil: to be restored
+	good int64   // the length up to which the file holds what it should
+	id   FileID  // of the file that h is
+}
+
+// newJournal takes over what recovery found, at a checkpoint.
+func newJournal(dir Dir, o Options, h *history, number uint64) *journal {
+	j := &journal{dir: dir, opts: o, step: compactAt, limit: compactAt}
+	j.state = h.at(number)
+	j.number, j.content = number, number
+	j.next = max(h.highest, number) + 1
+	j.floor = min(h.floor, number)
+	j.durable = h.at(j.floor)
+	for _, c := range h.entries {
+		if c.number > j.floor && c.number <= number {
+			j.window = append(j.window, c)
+		}
+	}
+	for i := range j.sides {
+		j.sides[i] = side{name: journalNames[i], good: h.sides[i].end}
+	}
+	for id, r := range j.state.runs {
+		if r.Ended {
+			j.ended = append(j.ended, id)
+		}
+	}
+	slices.SortFunc(j.ended, func(a, b string) int {
+		return cmp.Or(cmp.Compare(j.state.runs[a].changed, j.state.runs[b].changed), cmp.Compare(a, b))
+	})
+	return j
+}
+
+// append writes a checkpoint to both files and makes it the state. It gives the
+// checkpoint its number. With sync, it is on the disk when append returns.
+// settled is the number up to which everything else is, or selfSettled.
+//
+// After an error nothing has changed but what the files hold; restore must come
+// before the next append.
+func (j *journal) append(c *checkpoint, settled uint64, sync bool) error {
+	if j.failed != nil {
+		return j.failed
+	}
+	c.number, c.previous = j.next, j.number
+	j.next++
+	c.durable = max(min(settled, c.number), j.floor)
+	for i := range c.runs {
+		c.runs[i].changed = c.number
+	}
+	for i := range c.files {
+		if c.files[i].retired {
+			c.files[i].since = c.number
+		}
+	}
+	c.evicted = j.evict(c)
+	j.buf = appendEntry(j.buf[:0], c)
+	for i := range j.sides {
+		s := &j.sides[i]
+		err := s.write(j.buf)
+		// The copy is there for damage, not for power cuts: it is not synced.
+		if err == nil && sync && i == 0 {
+			err = s.h.Sync()
+		}
+		if err != nil {
+			j.failed = fmt.Errorf("write %s: %w", s.name, err)
+			return j.failed
+		}
+	}
+	for i := range j.sides {
+		j.sides[i].good += int64(len(j.buf))
+	}
+	j.accept(c)
+	if j.sides[0].good > j.limit {
+		j.shrink()
+	}
+	return nil
+}
+
+// selfSettled says that nothing of a checkpoint, or of those before it, waits for
+// a sync.
+const selfSettled = math.MaxUint64
+
+func (s *side) write(p []byte) error {
+	n, err := s.h.Write(p)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+// accept makes a written checkpoint the state.
+func (j *journal) accept(c *checkpoint) {
+	for _, id := range c.evicted {
+		j.opts.Evicted(id)
+	}
+	if len(c.evicted) > 0 {
+		j.ended = slices.DeleteFunc(j.ended, func(id string) bool { return slices.Contains(c.evicted, id) })
+	}
+	for i := range c.runs {
+		r := &c.runs[i]
+		if r.Ended && !j.state.runs[r.id].Ended {
+			j.ended = append(j.ended, r.id)
+		}
+	}
+	j.state.apply(c)
+	j.number = c.number
+	if len(c.runs)+len(c.files)+len(c.evicted) > 0 || c.source != nil {
+		j.content = c.number
+	}
+	j.window = append(j.window, c)
+	j.settle(c.durable)
+}
+
+// setMedium is for a journal that is about to be written anew.
+func (j *journal) setMedium(medium string) {
+	j.state.medium, j.durable.medium = medium, medium
+}
+
+// settle notes that checkpoints up to number are on the disk.
+func (j *journal) settle(number uint64) {
+	n := 0
+	for n < len(j.window) && j.window[n].number <= number {
+		j.durable.apply(j.window[n])
+		j.floor = j.window[n].number
+		n++
+	}
+	j.window = slices.Delete(j.window, 0, n)
+	j.durable.forgetRetired(j.floor)
+}
+
+// evict chooses the ended runs that leave the table with c.
+func (j *journal) evict(c *checkpoint) []string {
+	size := len(j.state.runs)
+	for i := range c.runs {
+		if _, ok := j.state.runs[c.runs[i].id]; !ok {
+			size++
+		}
+	}
+	var out []string
+	for _, id := range j.ended {
+		if size <= j.opts.MaxRuns {
+			break
+		}
+		if slices.ContainsFunc(c.runs, func(r runState) bool { return r.id == id }) {
+			continue
+		}
+		out = append(out, id)
+		size--
+	}
+	return out
+}
+
+// open opens the files as recovery found them, and makes what is missing. Where
+// that is not possible, append fails until restore succeeds.
+func (j *journal) open(rewrite bool) error {
+	if rewrite {
+		if err := j.compact(); err == nil {
+			return nil
+		}
+		// No room, most likely. What is there can still be appended to.
+	}
+	return j.reopen()
+}
+
+// restore makes the journal usable after an error: what was written behind the
+// last checkpoint is cut off, through descriptors that have not failed (I7). It
+// must come before the files are cut, for a checkpoint must never state more
+// than there is.
+func (j *journal) restore() error {
+	if j.failed == nil {
+		return nil
+	}
+	if !errors.Is(j.failed, errRewrite) && j.reopen() == nil {
+		j.failed = nil
+		return nil
+	}
+	if err := j.compact(); err != nil {
+		return err
+	}
+	j.failed = nil
+	return nil
+}
+
+// errRewrite marks failures after which a file must be written anew.
+var errRewrite = errors.New("journal must be written anew")
+
+// reopen opens both files and cuts them to what is good.
+func (j *journal) reopen() error {
+	for i := range j.sides {
+		s := &j.sides[i]
+		s.close()
+		if err := j.reopenSide(s); err != nil {
+			j.failed = fmt.Errorf("reopen %s: %w: %w", s.name, errRewrite, err)
+			return j.failed
+		}
+	}
+	return nil
+}
+
+func (j *journal) reopenSide(s *side) error {
+	f, err := j.dir.Open(s.name, os.O_RDWR|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	h := newHandle(f, s.name)
+	info, err := h.Stat()
+	switch {
+	case err != nil:
+	case s.good < int64(len(journalHeader)) || info.Size < s.good:
+		err = fmt.Errorf("%d bytes long, should be %d: %w", info.Size, s.good, errRewrite)
+	case info.Size > s.good:
+		// Synced, for the files are cut next, and the cut-off checkpoint must
+		// not come back after that.
+		if err = h.Truncate(s.good); err == nil {
+			err = h.Sync()
+		}
+	}
+	if err != nil {
+		h.release()
+		return err
+	}
+	s.h, s.id = h, info.ID
+	return nil
+}
+
+// shrink compacts the journal when it has become long. That it fails is no
+// reason to fail the checkpoint.
+func (j *journal) shrink() {
+	if err := j.compact(); err != nil {
+		j.limit = j.sides[0].good + j.step
+		j.opts.Report(Event{Kind: HousekeepingFailed, Path: journalName, Err: err})
+	}
+}
+
+// compact writes both files anew, as short as possible: temporary name, fsync,
+// rename, fsync of the directory.
+func (j *journal) compact() error {
+	data := []byte(journalHeader)
+	data = appendEntry(data, j.durable.snapshot(j.floor, j.floor))
+	snapshot := int64(len(data))
+	for _, c := range j.window {
+		data = appendEntry(data, c)
+	}
+	renamed := 0
+	var err error
+	for i := range j.sides {
+		if err = j.replace(&j.sides[i], data); err != nil {
+			err = fmt.Errorf("compact %s: %w", j.sides[i].name, err)
+			break
+		}
+		renamed++
+	}
+	// Until this has succeeded, a power cut could bring back the old files
+	// without what is appended to the new ones from here on.
+	if renamed > 0 {
+		if e := j.dir.Sync(); e != nil {
+			err = fmt.Errorf("sync journal directory: %w: %w", errRewrite, e)
+			j.failed = err
+		}
+	}
+	if err != nil {
+		return err
+	}
+	j.limit = max(j.step, 4*snapshot)
+	j.compactions++
+	return nil
+}
+
+func (j *journal) replace(s *side, data []byte) error {
+	tmp := s.name + ".tmp"
+	f, err := j.dir.Open(tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	n := side{name: s.name, h: newHandle(f, s.name), good: int64(len(data))}
+	err = n.write(data)
+	if err == nil {
+		err = n.h.Sync()
+	}
+	if err == nil {
+		var info Info
+		info, err = n.h.Stat()
+		n.id = info.ID
+	}
+	if err == nil {
+		if err = j.dir.Rename(tmp, s.name); err != nil {
+			// Whether it has happened is not known.
+			err = fmt.Errorf("%w: %w", errRewrite, err)
+			j.failed = err
+		}
+	}
+	if err != nil {
+		n.close()
+		_ = j.dir.Remove(tmp)
+		return err
+	}
+	s.close()
+	*s = n
+	return nil
+}
+
+func (s *side) close() {
+	if s.h != nil {
+		s.h.release()
+		s.h = nil
+	}
+}
+
+func (j *journal) close() {
+	for i := range j.sides {
+		j.sides[i].close()
+	}
+}

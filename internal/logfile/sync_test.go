@@ -1,0 +1,440 @@
+package logfile
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// With the goroutines, in virtual time.
+
+// gate lets a test hold up fsyncs, and counts them.
+type gate struct {
+	mu      sync.Mutex
+	syncs   map[string]int
+	blocked chan struct{} // while not nil, a sync of a log file waits until it is closed
+}
+
+func (g *gate) syncing(name string) {
+	g.mu.Lock()
+	if g.syncs == nil {
+		g.syncs = map[string]int{}
+	}
+	g.syncs[name]++
+	blocked := g.blocked
+	if !strings.HasSuffix(name, ".log") {
+		blocked = nil
+	}
+	g.mu.Unlock()
+	if blocked != nil {
+		<-blocked
+	}
+}
+
+func (g *gate) block() (release func()) {
+	c := make(chan struct{})
+	g.mu.Lock()
+	g.blocked = c
+	g.mu.Unlock()
+	return func() {
+		g.mu.Lock()
+		g.blocked = nil
+		g.mu.Unlock()
+		close(c)
+	}
+}
+
+func (g *gate) count(name string) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.syncs[name]
+}
+
+func openLive(t *testing.T, m *mount, o Options) (*Store, *File) {
+	t.Helper()
+	o.FS = m
+	s, _, err := Open(logDir, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := s.File("app.log", FileOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, f
+}
+
+// results collects what done was told, in order.
+type results struct {
+	mu  sync.Mutex
+	got []string
+}
+
+func (r *results) done(name string) func(error) {
+	return func(err error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		switch {
+		case err == nil:
+			name += " ok"
+		case errors.Is(err, ErrRolledBack):
+			name += " rolled back"
+		default:
+			name += " failed"
+		}
+		r.got = append(r.got, name)
+	}
+}
+
+func (r *results) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.Join(r.got, ", ")
+}
+
+// TestAlwaysShares: while one fsync is under way the writer goes on, nothing is
+// acknowledged, and all that waits shares the next one.
+func TestAlwaysShares(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newDisk().mount()
+		var g gate
+		m.syncing = g.syncing
+		s, f := openLive(t, m, Options{FSync: Always})
+		var r results
+		commit := func(name string) {
+			f.Append([]byte(name + "\n"))
+			s.Commit(Commit{Runs: []RunDelta{{"r", Run{Last: 1}}}}, r.done(name))
+		}
+		commit("a")
+		synctest.Wait()
+		before := g.count(logDir + "/app.log")
+		release := g.block()
+		commit("b")
+		synctest.Wait()
+		for i := range 10 {
+			commit(fmt.Sprint(i)) // does not wait for the fsync
+		}
+		synctest.Wait()
+		if got := r.String(); got != "a ok" {
+			t.Fatalf("acknowledged before it was on the disk: %s", got)
+		}
+		release()
+		synctest.Wait()
+		if got := r.String(); got != "a ok, b ok, 0 ok, 1 ok, 2 ok, 3 ok, 4 ok, 5 ok, 6 ok, 7 ok, 8 ok, 9 ok" {
+			t.Fatal(got)
+		}
+		if n := g.count(logDir+"/app.log") - before; n != 2 {
+			t.Errorf("%d fsyncs for 11 commits, want 2", n)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestAlwaysBounded: no more than so many commits are under way.
+func TestAlwaysBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newDisk().mount()
+		var g gate
+		m.syncing = g.syncing
+		s, f := openLive(t, m, Options{FSync: Always})
+		release := g.block()
+		var r results
+		done := make(chan struct{})
+		written := 0
+		go func() {
+			defer close(done)
+			for range 500 {
+				f.Append([]byte("x\n"))
+				s.Commit(Commit{}, r.done(""))
+				written++
+			}
+		}()
+		synctest.Wait()
+		if written > 2*inFlight {
+			t.Errorf("%d commits under way", written)
+		}
+		release()
+		<-done
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(r.String(), "ok"); n != 500 {
+			t.Errorf("%d acknowledged", n)
+		}
+	})
+}
+
+// TestAlwaysFails: when an fsync fails, everything behind it fails, what was on
+// the disk stays, and after Resume it goes on from there.
+func TestAlwaysFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newDisk().mount()
+		var g gate
+		m.syncing = g.syncing
+		s, f := openLive(t, m, Options{FSync: Always})
+		var r results
+		seq := uint64(0)
+		commit := func(name string) {
+			seq++
+			f.Append([]byte(name + "\n"))
+			s.Commit(Commit{Runs: []RunDelta{{"r", Run{Last: seq}}}}, r.done(name))
+		}
+		commit("a")
+		commit("b")
+		synctest.Wait()
+		release := g.block()
+		m.set(func(_ int, call, _ string) outcome {
+			if call == "sync" {
+				return outcome{err: syscall.EIO}
+			}
+			return outcome{}
+		})
+		commit("c")
+		commit("d")
+		commit("e")
+		release()
+		synctest.Wait()
+		m.set(nil)
+		commit("f") // the disk works again, but this one builds on what failed
+		synctest.Wait()
+		if got := r.String(); got != "a ok, b ok, c rolled back, d rolled back, e rolled back, f rolled back" {
+			t.Fatal(got)
+		}
+		table, err := s.Resume()
+		if err != nil || table["r"].Last != 2 {
+			t.Fatal(table, err)
+		}
+		seq = 2
+		commit("again")
+		synctest.Wait()
+		if got := string(m.disk.file(logDir + "/app.log").data); got != "a\nb\nagain\n" {
+			t.Errorf("%q", got)
+		}
+		m.kill()
+		_ = s.Close() // of a dead process: ends the goroutines, and no more
+		s, _ = openLive(t, m.disk.mount(), Options{FSync: Always})
+		if got := s.Runs()["r"].Last; got != 3 {
+			t.Errorf("table says %d", got)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestFailureKeepsOrder: a commit that fails while it is written is told after
+// those before it, which are still on their way.
+func TestFailureKeepsOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newDisk().mount()
+		var g gate
+		m.syncing = g.syncing
+		s, f := openLive(t, m, Options{FSync: Always})
+		var r results
+		commit := func(name string) {
+			f.Append([]byte(name + "\n"))
+			s.Commit(Commit{}, r.done(name))
+		}
+		commit("a")
+		synctest.Wait()
+		release := g.block()
+		commit("b")
+		synctest.Wait()
+		m.set(func(_ int, call, _ string) outcome {
+			if call == "write" {
+				return outcome{err: syscall.ENOSPC, part: true}
+			}
+			return outcome{}
+		})
+		commit("c")
+		m.set(nil)
+		commit("d")
+		synctest.Wait()
+		if got := r.String(); got != "a ok" {
+			t.Fatal(got)
+		}
+		release()
+		synctest.Wait()
+		if got := r.String(); got != "a ok, b ok, c failed, d rolled back" {
+			t.Fatal(got)
+		}
+		if _, err := s.Resume(); err != nil {
+			t.Fatal(err)
+		}
+		commit("e")
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(m.disk.file(logDir + "/app.log").data); got != "a\nb\ne\n" {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// TestInterval: acknowledged at once, on the disk within the interval, without
+// anyone calling, and one fsync however many commits there were.
+func TestInterval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newDisk().mount()
+		var g gate
+		m.syncing = g.syncing
+		s, f := openLive(t, m, Options{FSync: Every(3 * time.Second)})
+		name := logDir + "/app.log"
+		stable := func() string {
+			m.disk.mu.Lock()
+			defer m.disk.mu.Unlock()
+			n, err := m.disk.find(name, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(n.stable)
+		}
+		var r results
+		for i := range 5 {
+			f.Append([]byte("x\n"))
+			s.Commit(Commit{Runs: []RunDelta{{"r", Run{Last: uint64(i) + 1}}}}, r.done(""))
+			time.Sleep(500 * time.Millisecond)
+		}
+		if n := strings.Count(r.String(), "ok"); n != 5 {
+			t.Fatalf("%d acknowledged", n)
+		}
+		if got := stable(); got != "" {
+			t.Fatalf("after 2.5 s: %q", got)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := stable(); got != strings.Repeat("x\n", 5) {
+			t.Fatalf("after 3.5 s: %q", got)
+		}
+		time.Sleep(time.Hour) // nothing to do, nothing done
+		synctest.Wait()
+		if n := g.count(name); n != 1 {
+			t.Errorf("%d fsyncs", n)
+		}
+		// A blocked fsync does not hold up the writer.
+		release := g.block()
+		f.Append([]byte("y\n"))
+		s.Commit(Commit{}, r.done(""))
+		time.Sleep(4 * time.Second)
+		for range 1000 {
+			f.Append([]byte("z\n"))
+			s.Commit(Commit{}, r.done(""))
+		}
+		if n := strings.Count(r.String(), "ok"); n != 1006 {
+			t.Fatalf("%d acknowledged", n)
+		}
+		release()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := stable(); len(got) != 2*1006 {
+			t.Errorf("%d bytes on the disk after Close", len(got))
+		}
+	})
+}
+
+// TestIntervalFails: what was acknowledged stays; nothing more is, until what is
+// at risk has been written and synced again.
+func TestIntervalFails(t *testing.T) {
+	for _, failing := range []string{"app.log", journalName} {
+		synctest.Test(t, func(t *testing.T) {
+			m := newDisk().mount()
+			var events []Event
+			var mu sync.Mutex
+			s, f := openLive(t, m, Options{FSync: Every(time.Second), Report: func(e Event) {
+				mu.Lock()
+				defer mu.Unlock()
+				events = append(events, e)
+			}})
+			f.Append([]byte("one\n"))
+			var r results
+			s.Commit(Commit{Runs: []RunDelta{{"r", Run{Last: 1}}}}, r.done("one"))
+			m.set(func(_ int, call, name string) outcome {
+				if call == "sync" && strings.HasPrefix(path.Base(name), failing) {
+					return outcome{err: syscall.EIO}
+				}
+				return outcome{}
+			})
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			if err := s.Check(); !errors.Is(err, syscall.EIO) {
+				t.Fatal(err)
+			}
+			f.Append([]byte("two\n"))
+			s.Commit(Commit{Runs: []RunDelta{{"r", Run{Last: 2}}}}, r.done("two"))
+			if _, err := s.Resume(); !errors.Is(err, syscall.EIO) {
+				t.Fatal(err)
+			}
+			m.set(nil)
+			table, err := s.Resume()
+			if err != nil || table["r"].Last != 1 {
+				t.Fatal(table, err)
+			}
+			m.disk.mu.Lock()
+			n, _ := m.disk.find(logDir+"/app.log", false)
+			stable := string(n.stable)
+			m.disk.mu.Unlock()
+			if stable != "one\n" {
+				t.Fatalf("at risk still: %q on the disk", stable)
+			}
+			f.Append([]byte("two\n"))
+			s.Commit(Commit{Runs: []RunDelta{{"r", Run{Last: 2}}}}, r.done("two again"))
+			if err := s.Check(); err != nil {
+				t.Fatal(err)
+			}
+			if got := r.String(); got != "one ok, two rolled back, two again ok" {
+				t.Fatal(got)
+			}
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if len(events) != 2 || events[0].Kind != Failed || events[1].Kind != Resumed {
+				t.Error(events)
+			}
+		})
+	}
+}
+
+// TestFilePolicy: a file of its own policy in a store of another.
+func TestFilePolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newDisk().mount()
+		var g gate
+		m.syncing = g.syncing
+		s, f := openLive(t, m, Options{FSync: Never})
+		always := Always
+		strict, err := s.File("strict.log", FileOptions{FSync: &always})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stable := func(name string) string {
+			m.disk.mu.Lock()
+			defer m.disk.mu.Unlock()
+			n, _ := m.disk.find(logDir+"/"+name, false)
+			return string(n.stable)
+		}
+		var r results
+		f.Append([]byte("x\n"))
+		s.Commit(Commit{}, r.done("never"))
+		strict.Append([]byte("y\n"))
+		s.Commit(Commit{}, r.done("always"))
+		synctest.Wait()
+		if got := r.String(); got != "never ok, always ok" {
+			t.Fatal(got)
+		}
+		if a, b := stable("app.log"), stable("strict.log"); a != "" || b != "y\n" {
+			t.Errorf("on the disk: %q, %q", a, b)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -1,0 +1,127 @@
+//go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
+
+package ring
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/logbraid/logbraid/pkg/record"
+)
+
+// Supported tells whether Create can work on this system.
+const Supported = true
+
+// Create returns a ring in a new file at path, with size bytes for lines. All of
+// the file's blocks are reserved, so that a disk that is full later never stops
+// a log call, and the file is locked for as long as the process lives. It has
+// its name only when it is complete: whoever finds it finds a ring.
+func Create(path string, size int, id record.Identity, prefix string) (*Ring, error) {
+	info, err := newInfo(size, id, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("create buffer file: %w", err)
+	}
+	f, err := createLocked(path + newSuffix)
+	if err != nil {
+		return nil, fmt.Errorf("create buffer file: %w", err)
+	}
+	r, err := fill(f, info)
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		if r != nil {
+			_ = r.unmap(r.mem)
+		}
+		_ = os.Remove(f.Name())
+		_ = f.Close()
+		if outOfSpace(err) {
+			return nil, fmt.Errorf("create buffer file: %w: %d bytes in %s: %w", ErrNoSpace, info.layout.size(), path, err)
+		}
+		return nil, fmt.Errorf("create buffer file: %w", err)
+	}
+	r.path = path
+	return r, nil
+}
+
+// createLocked makes a file that is locked from its first moment in which
+// anybody could care: removeUnfinished takes what it can lock, and then this
+// begins again.
+func createLocked(path string) (*os.File, error) {
+	for range 100 {
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600) // and O_CLOEXEC
+		if err != nil {
+			return nil, err
+		}
+		err = lock(f)
+		if err == nil {
+			if same, err := isAt(f, path); err == nil && same {
+				return f, nil
+			}
+		} else if !errors.Is(err, ErrOwned) {
+			_ = os.Remove(path)
+			_ = f.Close()
+			return nil, err
+		}
+		_ = f.Close()
+	}
+	return nil, fmt.Errorf("%s is taken away as soon as it is made", path)
+}
+
+// fill reserves the file's blocks, maps it and writes an empty ring.
+func fill(f *os.File, info Info) (*Ring, error) {
+	size := info.layout.size()
+	if int64(size) > int64(maxInt) {
+		return nil, fmt.Errorf("%d bytes cannot be mapped", size)
+	}
+	if err := reserve(f, int64(size)); err != nil {
+		return nil, err
+	}
+	mem, err := unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, os.NewSyscallError("mmap", err)
+	}
+	r := newRing(mem, info)
+	r.sums = true
+	r.file, r.unmap = f, unix.Munmap
+	return r, r.format()
+}
+
+const maxInt = int(^uint(0) >> 1)
+
+// lock takes the file for this process, or returns ErrOwned. The lock goes with
+// the open file: a child that is executed does not inherit it, and the kernel
+// releases it when the process is killed.
+func lock(f *os.File) error {
+	for {
+		switch err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); {
+		case err == nil:
+			return nil
+		case errors.Is(err, unix.EINTR):
+		case errors.Is(err, unix.EWOULDBLOCK):
+			return ErrOwned
+		default:
+			return os.NewSyscallError("flock", err)
+		}
+	}
+}
+
+func outOfSpace(err error) bool {
+	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) || errors.Is(err, unix.EFBIG)
+}
+
+// zero reserves blocks by writing them: for file systems that cannot do it otherwise.
+func zero(f *os.File, size int64) error {
+	page := make([]byte, 256<<10)
+	for at := int64(0); at < size; at += int64(len(page)) {
+		if _, err := f.WriteAt(page[:min(int64(len(page)), size-at)], at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const openFlags = unix.O_NOFOLLOW

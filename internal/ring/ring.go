@@ -1,0 +1,259 @@
+// Package ring is the buffer of a publisher: a bounded, ordered set of encoded
+// records that await their acknowledgement, in memory or in a file that outlives
+// the process. It gives the seqs, so that the order of the numbers is the order
+// of the records (I1), and keeps a record until it is released (I3).
+//
+// Many goroutines append and drop. One, the sender, calls Next, Release and
+// Discard. What Next returns is a part of the ring itself: consecutive lines, as
+// they go out, with no copy.
+package ring
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/logbraid/logbraid/pkg/record"
+)
+
+var (
+	// ErrFull comes from Append when there is no room within the given share. No
+	// seq is used up.
+	ErrFull = errors.New("buffer is full")
+	// ErrTooLong comes from Append for a record that is longer than the ring.
+	ErrTooLong = errors.New("record is longer than the buffer")
+	// ErrSealed comes from Append after Seal.
+	ErrSealed = errors.New("buffer is sealed")
+	// ErrNoSpace comes from Create when the file system has no room for the file.
+	ErrNoSpace = errors.New("no space for the buffer file")
+	// ErrUnsupported comes from Create where files cannot be mapped or locked.
+	ErrUnsupported = errors.New("buffer files are not supported on this system")
+	// ErrOwned comes from OpenOrphan while the owner, or somebody who drains the
+	// file, is alive.
+	ErrOwned = errors.New("buffer file is in use")
+)
+
+// A Ring holds lines between the log call and the acknowledgement.
+type Ring struct {
+	info Info
+	tail []byte // what every line ends in before its seq; constant
+	sums bool   // whether records get a checksum: not in memory, which nobody reads afterwards
+
+	// The memory: header, index, data, trailer. head is written by
+	// the sender, everything else under mu. A slot and its line are
+	// constant from the store of tail that publishes them to the store of head
+	// that releases them, so the sender reads them without the lock.
+	mem, index, data   []byte
+	slots              uint64
+	headCell, tailCell cell
+	stateCell          cell
+	told, through      cell
+	dropCells          [levels][reasons]cell
+	bad                map[uint64]bool // ordinals of damaged records, in an orphan only
+	file               *os.File        // nil: memory only
+	path               string
+	modified           time.Time
+	unmap              func([]byte) error
+
+	mu      sync.Mutex
+	end     uint64 // offset in data behind the newest line
+	dropped uint64 // seqs given to no record: the sum of dropCells but for Rejected
+	sealed  bool
+	final   *Stats // after Close, when the memory is gone
+}
+
+// New returns a ring in memory, with size bytes for lines.
+func New(size int, id record.Identity) (*Ring, error) {
+	info, err := newInfo(size, id, "")
+	if err != nil {
+		return nil, fmt.Errorf("create buffer: %w", err)
+	}
+	r := newRing(make([]byte, info.layout.size()), info)
+	if err := r.format(); err != nil {
+		return nil, fmt.Errorf("create buffer: %w", err)
+	}
+	return r, nil
+}
+
+func newInfo(size int, id record.Identity, prefix string) (Info, error) {
+	info := Info{Identity: id, Prefix: prefix, Created: time.Now(), PID: os.Getpid(), layout: layoutFor(size)}
+	if size <= 0 || !info.layout.valid() {
+		return Info{}, fmt.Errorf("%d bytes: not between %d and %d", size, minCapacity, maxCapacity)
+	}
+	return info, nil
+}
+
+// newRing is the view on memory that format has filled or will fill.
+func newRing(mem []byte, info Info) *Ring {
+	l := info.layout
+	r := &Ring{
+		info:      info,
+		tail:      record.AppendTail(nil, info.Identity),
+		mem:       mem,
+		index:     mem[pageSize:l.data()],
+		data:      mem[l.data():l.end()],
+		slots:     l.slots,
+		headCell:  cellIn(mem, l, cellHead),
+		tailCell:  cellIn(mem, l, cellTail),
+		stateCell: cellIn(mem, l, cellState),
+		told:      cellIn(mem, l, cellTold),
+		through:   cellIn(mem, l, cellThrough),
+	}
+	for level := range r.dropCells {
+		for reason := range r.dropCells[level] {
+			r.dropCells[level][reason] = cellIn(mem, l, cellDrops+level*reasons+reason)
+		}
+	}
+	return r
+}
+
+// format writes both headers of an empty ring.
+func (r *Ring) format() error {
+	l := r.info.layout
+	if err := r.info.encode(r.mem[:pageSize]); err != nil {
+		return err
+	}
+	copy(r.mem[l.end():], r.mem[:staticSize])
+	r.headCell.store(0)
+	r.tailCell.store(0)
+	r.stateCell.store(stateOpen)
+	r.told.store(0)
+	r.through.store(0)
+	for level := range r.dropCells {
+		for reason := range r.dropCells[level] {
+			r.dropCells[level][reason].store(0)
+		}
+	}
+	return nil
+}
+
+const (
+	stateOpen = iota
+	stateSealed
+)
+
+// Info tells whose ring it is.
+func (r *Ring) Info() Info { return r.info }
+
+// Path is the ring's file, empty in memory.
+func (r *Ring) Path() string { return r.path }
+
+// Append gives the record the next seq and copies it in: body, the identity, the
+// seq. If more than share percent of the ring would then be in use, it returns
+// ErrFull and no seq is used up.
+func (r *Ring) Append(body []byte, share int) (seq uint64, err error) {
+	sum := r.sum(body)
+	r.mu.Lock()
+	seq, err = r.appendLocked(body, sum, share)
+	r.mu.Unlock()
+	return seq, err
+}
+
+// sum is the checksum of a line but for its seq.
+func (r *Ring) sum(body []byte) uint32 {
+	if !r.sums {
+		return 0
+	}
+	return crc32.Update(crc32.Checksum(body, castagnoli), castagnoli, r.tail)
+}
+
+func (r *Ring) appendLocked(body []byte, sum uint32, share int) (seq uint64, err error) {
+	if r.sealed {
+		return 0, ErrSealed
+	}
+	ordinal := r.tailCell.load()
+	seq = ordinal + r.dropped + 1
+	n := uint64(len(body) + len(r.tail) + digits(seq) + 2)
+	off, err := r.place(ordinal, n, uint64(share))
+	if err != nil {
+		return 0, err
+	}
+	line := r.data[off : off+n : off+n]
+	at := copy(line, body)
+	at += copy(line[at:], r.tail)
+	record.AppendEnd(line[:at], seq)
+	if r.sums {
+		sum = crc32.Update(sum, castagnoli, line[at:])
+	}
+	s := slot{seq: seq, off: uint32(off), len: uint32(n)}
+	s.encode(r.slot(ordinal), ordinal, sum)
+	r.end = off + n
+	r.tailCell.store(ordinal + 1) // publishes the line
+	return seq, nil
+}
+
+func digits(v uint64) int {
+	n := 1
+	for ; v >= 10; v /= 10 {
+		n++
+	}
+	return n
+}
+
+// slot returns the bytes of the index entry of the record with this ordinal.
+func (r *Ring) slot(ordinal uint64) []byte {
+	at := ordinal % r.slots * slotSize
+	return r.index[at : at+slotSize]
+}
+
+// place finds n contiguous bytes for the record with this ordinal. mu is held.
+func (r *Ring) place(ordinal, n, share uint64) (off uint64, err error) {
+	size := uint64(len(r.data))
+	if n > size {
+		return 0, ErrTooLong
+	}
+	head := r.headCell.load()
+	if head == ordinal {
+		// Empty: begin again at the front. A worker that keeps up uses the same
+		// few pages for ever.
+		return 0, nil
+	}
+	held := ordinal - head
+	if (held+1)*100 > r.slots*share {
+		return 0, ErrFull
+	}
+	begin := uint64(decodeSlot(r.slot(head)).off)
+	off, used := r.end, r.end-begin+n
+	switch {
+	case begin < r.end && r.end+n > size: // the line does not fit behind: go to the front
+		off, used = 0, size-begin+n
+		if n > begin {
+			return 0, ErrFull
+		}
+	case begin >= r.end: // the lines go around the end
+		used = size - begin + r.end + n
+		if r.end+n > begin {
+			return 0, ErrFull
+		}
+	}
+	if used*100 > size*share {
+		return 0, ErrFull
+	}
+	return off, nil
+}
+
+// Seal ends the run: no further seq is given. It returns the closing statement.
+func (r *Ring) Seal() record.Batch {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.sealed {
+		r.sealed = true
+		r.stateCell.store(stateSealed)
+	}
+	return r.endLocked()
+}
+
+func (r *Ring) endLocked() record.Batch {
+	last := r.tailCell.load() + r.dropped
+	return record.Batch{
+		Run:     r.info.Identity.Run,
+		First:   last + 1,
+		Last:    last,
+		Dropped: r.dropped + r.rejected(),
+		Oldest:  last + 1,
+		End:     true,
+	}
+}

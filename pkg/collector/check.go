@@ -1,0 +1,120 @@
+package collector
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/logbraid/logbraid/pkg/record"
+)
+
+var errForged = errors.New("the run belongs to another subject")
+
+// check finds out which run a batch belongs to and whether the message holds together: the header can be
+// read; the run is this subject's; each line ends in the identity that subject and header name; checksum, count and
+// seqs are as the header says. The run is not in the table yet when this is the first that is seen of it:
+// a message that lies leaves no trace there.
+func (w *writer) check(m *message) (record.Batch, *run, error) {
+	b, err := record.ParseBatch(m.header)
+	if err != nil {
+		return b, nil, err
+	}
+	r := w.table.runs[b.Run]
+	if r == nil {
+		app, worker, err := record.ParseSubject(w.prefix, m.subject)
+		if err != nil {
+			return b, nil, err
+		}
+		r = &run{id: record.Identity{App: app, Worker: worker, Run: b.Run}, subject: m.subject}
+	}
+	if r.subject == "" && r.now.rebuilt {
+		return b, r, w.bind(r, b, m)
+	}
+	if r.subject != m.subject {
+		return b, nil, errForged
+	}
+	if r.tail == nil {
+		w.identify(r)
+	}
+	return b, r, b.Check(m.data, r.tail)
+}
+
+// bind gives a subject to a run that was found in the log files after the journal was lost. Nothing there
+// says which it was, so it is that of the first batch that holds together, as for a new run.
+func (w *writer) bind(r *run, b record.Batch, m *message) error {
+	app, worker, err := record.ParseSubject(w.prefix, m.subject)
+	if err != nil {
+		return err
+	}
+	found := run{id: record.Identity{App: app, Worker: worker, Run: b.Run}}
+	w.identify(&found)
+	if err := b.Check(m.data, found.tail); err != nil {
+		return err
+	}
+	w.table.bind(r, found.id, m.subject)
+	r.tail, r.routes = found.tail, found.routes
+	return nil
+}
+
+// identify computes what is the same for all records of a run.
+func (w *writer) identify(r *run) {
+	r.tail = record.AppendTail(nil, r.id)
+	r.routes = w.router.wanted(r.id.App, r.id.Worker)
+}
+
+// admit deals with one batch: check, I4, route. An error concerns the whole group (a file cannot be opened).
+func (w *writer) admit(g *group, m *message) error {
+	b, r, err := w.check(m)
+	if err != nil {
+		return w.reject(g, m, b, err)
+	}
+	v := judge(r.now, b, func(seq uint64) int { _, n := linesAfter(m.data, seq); return n })
+	switch v.action {
+	case reject:
+		return w.reject(g, m, b, fmt.Errorf("%w (after %d)", v.err, r.now.last))
+	case want:
+		g.tally.wanted++
+		g.answer(m, record.Ack{Kind: record.AckWant, Run: b.Run, Seq: r.now.last + 1})
+		return nil
+	case duplicate:
+		g.tally.duplicates += uint64(b.Count)
+		g.answer(m, record.Ack{Kind: record.AckCommitted, Run: b.Run, Seq: r.now.last})
+		return nil
+	}
+
+	if w.table.runs[b.Run] == nil {
+		w.table.add(r)
+	}
+	if v.lost > 0 {
+		if err := w.writeGap(g, r, b, v.lost); err != nil {
+			return err
+		}
+	}
+	lines, n := m.data, b.Count
+	if b.First <= v.after {
+		lines, n = linesAfter(m.data, v.after)
+		g.tally.duplicates += uint64(b.Count - n)
+	}
+	g.touch(r)
+	r.now = v.next
+	g.tally.batches++
+	g.tally.bytes += uint64(len(lines))
+	g.answer(m, record.Ack{Kind: record.AckCommitted, Run: b.Run, Seq: r.now.last})
+	if n == 0 {
+		return nil
+	}
+	return w.router.route(g, lines, n, r)
+}
+
+// linesAfter returns the lines of a checked payload whose seq is above the given one (they are its last), and
+// how many they are.
+func linesAfter(payload []byte, seq uint64) (rest []byte, n int) {
+	offset, from := 0, len(payload)
+	for line := range Lines(payload).All() {
+		if t, _ := record.ScanTail(line); t.Seq > seq {
+			n++
+			from = min(from, offset)
+		}
+		offset += len(line) + 1
+	}
+	return payload[from:], n
+}

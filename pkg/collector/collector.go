@@ -1,0 +1,175 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/logbraid/logbraid/internal/logfile"
+	"github.com/logbraid/logbraid/internal/natsconn"
+	"github.com/logbraid/logbraid/pkg/record"
+)
+
+// A Collector runs from Start to Close. Its methods may be called by any goroutine.
+type Collector struct {
+	writer  *writer
+	nc      *nats.Conn // to be closed by Close; nil when it is the caller's
+	names   []string   // of the handlers
+	started time.Time
+	abort   context.CancelFunc
+
+	closing sync.Once
+	closed  chan struct{} // closed when Close is over
+	err     error         // what it returned
+}
+
+// Start validates the configuration, all problems at once; takes the lock on the log directory and
+// recovers what a crash left (I6); connects and subscribes. When it returns without an error the collector
+// is ready: everything published from then on is taken. It waits for a broker that is not there yet until
+// ctx ends; after Start, ctx has no meaning any more.
+//
+// Problems with settings are a problem.List (see internal/problem); a log directory that another
+// collector uses is a logfile.LockedError. After an error nothing is left running and no lock held.
+func Start(ctx context.Context, cfg Config) (_ *Collector, err error) {
+	p, err := cfg.plan()
+	if err != nil {
+		return nil, err
+	}
+	w, recovery, err := newWriter(p)
+	if err != nil {
+		return nil, err
+	}
+	c := &Collector{writer: w, names: p.names(), started: time.Now(), closed: make(chan struct{})}
+	w.abort, c.abort = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			_ = c.release(ctx)
+		}
+	}()
+	nc := p.Conn
+	if nc == nil {
+		if nc, err = natsconn.Connect(p.NATS, natsconn.LogHooks(w.log.log)); err != nil {
+			return nil, err
+		}
+		c.nc = nc
+	}
+	w.source = &direct{nc: nc, prefix: p.Prefix}
+	if err := w.source.start(ctx, w.queue); err != nil {
+		return nil, err
+	}
+	w.notes.say(record.Info, "logbraid collector started", func(l *record.Line) {
+		l.Str("version", p.Version)
+		l.Str("delivery", "direct")
+		l.Any("handlers", c.names)
+		l.Str("directory", p.dir)
+		l.Str("fsync", p.policy.String())
+		l.Int("runs", int64(len(w.table.runs)-1)) // all but the collector's own
+		l.Float("recovery_seconds", recovery.Took.Seconds())
+	})
+	go w.run()
+	return c, nil
+}
+
+// Stats returns the numbers as of the last commit. It does not wait for the writer.
+func (c *Collector) Stats() Stats {
+	w := c.writer
+	s := Stats{
+		Started: c.started, Run: w.self.id.Run, Connected: w.source.connected(),
+		Handlers: make([]HandlerStats, len(c.names)),
+	}
+	for i, name := range c.names {
+		s.Handlers[i].Name = name
+	}
+	w.table.stats(&s)
+	for i, sink := range w.router.sinks {
+		sink.stats(&s.Handlers[i])
+	}
+	w.flight.stats(&s)
+	w.queue.stats(&s)
+	return s
+}
+
+// Rotate rotates every file that is not empty.
+func (c *Collector) Rotate(ctx context.Context) error {
+	return c.request(ctx, (*logfile.Store).Rotate)
+}
+
+// Reopen looks at every file's path, as after a rotation by another program, and opens anew what was
+// renamed or removed. That happens within a second by itself, too.
+func (c *Collector) Reopen(ctx context.Context) error {
+	return c.request(ctx, (*logfile.Store).Reopen)
+}
+
+// request has the writer do something between two groups.
+func (c *Collector) request(ctx context.Context, do func(*logfile.Store) error) error {
+	r := request{do: do, done: make(chan error, 1)}
+	select {
+	case c.writer.requests <- r:
+	case <-c.writer.ended:
+		return ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-r.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close takes what has arrived, commits and acknowledges it, lets the handlers finish, and gives up the
+// lock. When ctx ends before that, the error is an [UnwrittenError]. A second call waits for the first and
+// returns the same.
+func (c *Collector) Close(ctx context.Context) error {
+	c.closing.Do(func() {
+		defer close(c.closed)
+		c.err = c.close(ctx)
+	})
+	<-c.closed
+	return c.err
+}
+
+func (c *Collector) close(ctx context.Context) error {
+	w := c.writer
+	err := w.source.stop(ctx)
+	close(w.stopping)
+	select {
+	case <-w.ended:
+		return errors.Join(err, w.source.flush(ctx), c.release(ctx))
+	case <-ctx.Done():
+	}
+	unwritten := &UnwrittenError{Cause: ctx.Err()}
+	unwritten.Messages, unwritten.Foreign = w.unwritten()
+	if _, stalled := w.flight.stall(); stalled != nil {
+		unwritten.Cause = stalled
+	}
+	c.abort()
+	select {
+	case <-w.ended:
+		return errors.Join(unwritten, c.release(ctx))
+	case <-time.After(abortWait):
+	}
+	// A writer that hangs in the kernel keeps the files, and with them the lock, until it comes back: nobody
+	// else may write while it still might.
+	go func() {
+		<-w.ended
+		_ = c.release(ctx)
+	}()
+	return unwritten
+}
+
+// abortWait is how long Close waits for a writer that was told to end at once.
+const abortWait = 100 * time.Millisecond
+
+// release lets go of everything once the writer has ended.
+func (c *Collector) release(ctx context.Context) error {
+	c.abort()
+	if c.nc != nil {
+		c.nc.Close()
+	}
+	return errors.Join(c.writer.router.close(ctx), c.writer.store.Close())
+}

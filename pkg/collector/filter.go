@@ -1,0 +1,102 @@
+package collector
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/logbraid/logbraid/pkg/record"
+)
+
+// A Filter says which records a handler gets: those that pass all four parts. The zero value passes
+// everything.
+//
+// A list passes a name that matches one of its patterns; patterns that begin with '!' take names away
+// again (a list of nothing else starts from everything). Within a pattern * stands for any text and
+// ? for one character.
+type Filter struct {
+	Level record.Level // least severe level that passes
+
+	// Loggers are matched along the dots, as levels are inherited: a pattern covers the loggers it
+	// matches and everything below them. trades.* covers trades.fx and trades.fx.eu, not trades and not
+	// tradesman; trades covers trades and trades.fx; *.sql covers etl.sql; **.sql covers etl.load.sql, too.
+	Loggers []string
+	Apps    []string // matched as a whole
+	Workers []string // matched as a whole
+}
+
+func (f Filter) matchIdentity(app, worker string) bool {
+	return matchList(f.Apps, app, glob) && matchList(f.Workers, worker, glob)
+}
+
+func (f Filter) matchLogger(name string) bool { return matchList(f.Loggers, name, matchTree) }
+
+func matchList(patterns []string, name string, match func(pattern, name string) bool) bool {
+	included := !slices.ContainsFunc(patterns, func(p string) bool { return p[0] != '!' })
+	for _, p := range patterns {
+		if p[0] != '!' {
+			included = included || match(p, name)
+		} else if match(p[1:], name) {
+			return false
+		}
+	}
+	return included
+}
+
+// matchTree reports whether the pattern matches the name or one of the names above it.
+func matchTree(pattern, name string) bool {
+	if pattern == "" {
+		return true
+	}
+	head, rest, more := strings.Cut(pattern, ".")
+	if head == "**" { // any number of parts, none included
+		if !more {
+			return true
+		}
+		for {
+			if matchTree(rest, name) {
+				return true
+			}
+			_, below, ok := strings.Cut(name, ".")
+			if !ok {
+				return false
+			}
+			name = below
+		}
+	}
+	part, below, deeper := strings.Cut(name, ".")
+	if !glob(head, part) {
+		return false
+	}
+	switch {
+	case !more:
+		return true
+	case !deeper:
+		return rest == "**"
+	}
+	return matchTree(rest, below)
+}
+
+// glob matches a whole name; linear in time but for one level of backtracking, whatever the pattern.
+func glob(pattern, name string) bool {
+	p, n := 0, 0
+	star, mark := -1, 0 // where the last * stands, and how much of the name it has taken
+	for n < len(name) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, mark = p, n
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == name[n]):
+			p++
+			n++
+		case star >= 0:
+			mark++
+			p, n = star+1, mark
+		default:
+			return false
+		}
+	}
+	for p < len(pattern) && pattern[p] == '*' {
+		p++
+	}
+	return p == len(pattern)
+}

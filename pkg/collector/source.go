@@ -1,0 +1,55 @@
+package collector
+
+import "context"
+
+// A source delivers messages into the collector's queue. Direct delivery (source_direct.go) is one
+// subscription; stream delivery will be a consumer of a JetStream stream.
+//
+// The order of calls: start once; then, for each group of messages that the writer took from the queue,
+// either committed, once its commit stands, or rewind, when it does not. stop comes last.
+type source interface {
+	// start begins delivery into the queue and returns when everything published from then on will
+	// arrive. No message is delivered before start.
+	start(ctx context.Context, q *queue) error
+
+	// committed tells that everything the group holds is in the files and in the checkpoint (I5), in the
+	// order of the groups. Here the answers leave. It is called by whoever completes the commit, one
+	// call at a time; it must not block for long and may keep nothing of the group.
+	committed(g *group)
+
+	// rewind tells that nothing of these messages, the oldest first, counts (I7). The source sees to it that each
+	// comes again. It is called by the writer, when no commit is under way.
+	rewind(messages []message)
+
+	// stop ends delivery. When it returns without an error, everything that had arrived is in the queue.
+	stop(ctx context.Context) error
+
+	// flush returns when the answers given by committed have left this process.
+	flush(ctx context.Context) error
+
+	connected() bool
+}
+
+// A message is what a source delivers. Nothing but the payload's owner, the collector, refers to data.
+type message struct {
+	subject string
+	reply   string // where to answer; "": nobody waits for one
+	header  string // the Logbraid header's value
+	batch   bool   // has that header; without it, it is foreign
+	data    []byte
+}
+
+// resent reports whether somebody sends the message again until it is answered.
+func (m *message) resent() bool { return m.batch && m.reply != "" }
+
+// size is about what the message takes in memory.
+func (m *message) size() int {
+	const itself = 256 // the struct, nats.go's message and its headers
+	return itself + len(m.subject) + len(m.reply) + len(m.header) + len(m.data)
+}
+
+// An answer goes to a publisher once what it says is true for ever.
+type answer struct {
+	to   string
+	text []byte
+}

@@ -1,0 +1,158 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/logbraid/logbraid/pkg/record"
+)
+
+// direct is delivery without a store: one subscription of one connection, because core NATS keeps the
+// order of a publisher's messages within one subscription only.
+type direct struct {
+	nc     *nats.Conn
+	prefix string
+	queue  *queue
+	sub    *nats.Subscription
+}
+
+// replyTo is where the answer to m goes. The publisher chooses it, and we may publish where it may not: an
+// answer under our own subjects would come back as a record of somebody who never said it, and one under $ would
+// be a request to the server.
+func (d *direct) replyTo(m *nats.Msg) string {
+	if strings.HasPrefix(m.Reply, d.prefix+".") || strings.HasPrefix(m.Reply, "$") {
+		return ""
+	}
+	return m.Reply
+}
+
+func (d *direct) start(ctx context.Context, q *queue) error {
+	d.queue = q
+	subject := d.prefix + ".>"
+	sub, err := d.nc.Subscribe(subject, func(m *nats.Msg) {
+		values := m.Header[record.HeaderName]
+		q.push(message{
+			subject: m.Subject,
+			reply:   d.replyTo(m),
+			header:  strings.Join(values, "\n"), // two headers read like none that is valid
+			batch:   len(values) > 0,
+			data:    m.Data,
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", subject, err)
+	}
+	d.sub = sub
+	// The queue has a limit of its own, which knows what may be left out.
+	if err := sub.SetPendingLimits(-1, -1); err != nil {
+		return fmt.Errorf("subscribe to %s: %w", subject, err)
+	}
+	if err := d.subscribed(ctx); err != nil {
+		_ = sub.Unsubscribe()
+		return fmt.Errorf("subscribe to %s: %w", subject, err)
+	}
+	return nil
+}
+
+// subscribed waits until the server has the subscription; for the server itself first, if need be.
+func (d *direct) subscribed(ctx context.Context) error {
+	changed := d.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer d.nc.RemoveStatusListener(changed)
+	for {
+		if d.nc.IsConnected() {
+			err := d.roundTrip(ctx)
+			// A refused subscription is an error that comes by itself, before the round trip ends.
+			last := d.nc.LastError()
+			switch {
+			case err == nil && errors.Is(last, nats.ErrPermissionViolation) && strings.Contains(last.Error(), d.prefix+".>"):
+				return last
+			case err == nil || ctx.Err() != nil:
+				return err
+			}
+		}
+		if d.nc.IsClosed() {
+			return errors.Join(nats.ErrConnectionClosed, d.nc.LastError())
+		}
+		select {
+		case <-changed:
+		case <-time.After(time.Second): // a round trip can fail without a change of status
+		case <-ctx.Done():
+			return errors.Join(ctx.Err(), d.nc.LastError())
+		}
+	}
+}
+
+// roundTrip returns when the server has handled everything sent before, and everything it sent before has
+// arrived.
+func (d *direct) roundTrip(ctx context.Context) error {
+	if _, ok := ctx.Deadline(); !ok {
+		// nats.go insists on a deadline.
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Hour)
+		defer cancel()
+	}
+	return d.nc.FlushWithContext(ctx)
+}
+
+// committed sends the answers. One that gets lost is no harm: the publisher sends its batch again, and
+// I4 answers again.
+func (d *direct) committed(g *group) {
+	for _, a := range g.answers {
+		_ = d.nc.Publish(a.to, a.text)
+	}
+}
+
+// rewind leaves to the publishers what they send again by themselves; the rest is kept.
+func (d *direct) rewind(messages []message) {
+	var kept []message
+	for _, m := range messages {
+		if !m.resent() {
+			kept = append(kept, m)
+		}
+	}
+	d.queue.unshift(kept)
+}
+
+func (d *direct) stop(ctx context.Context) error {
+	if d.nc.IsClosed() {
+		return nil // nothing arrives any more
+	}
+	// Drain tells the server to send no more; after the round trip nothing is on its way; and behind the
+	// barrier the callback has seen all that came. Drain alone would prove nothing.
+	_ = d.sub.Drain()
+	if d.nc.IsConnected() {
+		// Without a server nothing is on its way, and if it goes now, publishers send again.
+		if err := d.roundTrip(ctx); err != nil && ctx.Err() != nil {
+			return fmt.Errorf("unsubscribe: %w", err)
+		}
+	}
+	delivered := make(chan struct{})
+	if err := d.nc.Barrier(func() { close(delivered) }); err != nil {
+		return nil // closed meanwhile
+	}
+	select {
+	case <-delivered:
+		_ = d.sub.Unsubscribe() // Drain would take its time
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("unsubscribe: %w", ctx.Err())
+	}
+}
+
+// flush is in vain without a server, and harmless: answers that get lost are given again.
+func (d *direct) flush(ctx context.Context) error {
+	if !d.nc.IsConnected() {
+		return nil
+	}
+	if err := d.roundTrip(ctx); err != nil && ctx.Err() != nil {
+		return fmt.Errorf("send answers: %w", err)
+	}
+	return nil
+}
+
+func (d *direct) connected() bool { return d.nc.IsConnected() }

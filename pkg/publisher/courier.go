@@ -1,0 +1,223 @@
+package publisher
+
+import (
+	"cmp"
+	"errors"
+	"log/slog"
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/logbraid/logbraid/internal/ring"
+	"github.com/logbraid/logbraid/pkg/record"
+)
+
+// A courier carries what a ring holds to the collector: one batch in flight, the
+// same bytes again until they are acknowledged (I1, I2), and only then released
+// (I3). It serves a living publisher and the drainer of a dead one alike. One
+// goroutine uses it; it is the only one that calls nc.Publish, which can block.
+type courier struct {
+	link    *link
+	ring    *ring.Ring
+	subject string
+	batch   int           // most bytes in a message
+	timeout time.Duration // first wait for an answer; 0 is 1 s
+	diag    *slog.Logger
+	resent  *atomic.Uint64
+
+	// rejected is told of records that were given up.
+	rejected func(d drops)
+
+	number  uint64 // of the message, for its reply subject
+	suspect uint64 // records up to this seq were rejected together: they go one by one
+	cut     []byte // a record that is longer than the broker takes
+	timer   *time.Timer
+	silence notice
+}
+
+var (
+	errAborted  = errors.New("given up")
+	errTooLarge = errors.New("more than the broker takes")
+)
+
+// patience is how often a batch must be rejected to be given up: a message that
+// was damaged on its way will not be the next time.
+const patience = 3
+
+// send delivers the oldest batch and releases what was acknowledged. It reports
+// false when there was none, and errAborted when stop was closed first.
+func (c *courier) send(stop <-chan struct{}) (bool, error) {
+	limit := c.link.limit(c.batch)
+	payload, b, ok := c.ring.Next(limit, math.MaxInt)
+	if !ok {
+		return false, nil
+	}
+	tries := patience
+	if b.First <= c.suspect {
+		payload, b, _ = c.ring.Next(limit, 1)
+		tries = 1
+	}
+	if len(payload) > limit {
+		// It stands in front of all others, so it goes out shortened, always in
+		// the same way.
+		c.cut = record.Truncate(c.cut[:0], payload, limit)
+		payload = c.cut
+	}
+	b.CRC = record.Checksum(payload)
+
+	a, err := c.deliver(b, payload, tries, stop)
+	switch {
+	case errors.Is(err, errTooLarge):
+		return true, nil // the limit has changed: take a smaller batch
+	case err != nil:
+		return false, err
+	case a.Kind == record.AckReject:
+		c.giveUp(b, a.Reason)
+	default:
+		c.ring.Release(min(a.Seq, b.Last))
+	}
+	return true, nil
+}
+
+// giveUp drops a record that was rejected, or makes a rejected batch go record
+// by record, so that it costs only those that are to blame.
+func (c *courier) giveUp(b record.Batch, reason string) {
+	c.diag.Error("the collector rejects a batch", "first", b.First, "last", b.Last, "count", b.Count, "reason", reason)
+	if b.Count > 1 {
+		c.suspect = b.Last
+		return
+	}
+	level, _ := c.ring.Discard()
+	d := drops{count: 1, first: b.First, last: b.Last}
+	d.levels[level] = 1
+	d.reasons[ring.Rejected] = 1
+	c.rejected(d)
+}
+
+// end delivers the closing statement of the run.
+func (c *courier) end(stop <-chan struct{}) error {
+	b := c.ring.Seal()
+	if b.Last == 0 {
+		return nil // nobody has heard of this run
+	}
+	b.CRC = record.Checksum(nil)
+	a, err := c.deliver(b, nil, patience, stop)
+	if err == nil && a.Kind == record.AckReject {
+		c.diag.Error("the collector rejects the end of the run", "last", b.Last, "dropped", b.Dropped, "reason", a.Reason)
+	}
+	return err
+}
+
+// deliver publishes one message until there is an answer that settles it: an
+// acknowledgement of its first record at least, or as many rejections as tries.
+func (c *courier) deliver(b record.Batch, payload []byte, tries int, stop <-chan struct{}) (record.Ack, error) {
+	c.number++
+	msg := &nats.Msg{
+		Subject: c.subject,
+		Reply:   c.link.inbox + "." + strconv.FormatUint(c.number, 36),
+		Header:  nats.Header{record.HeaderName: {string(b.AppendHeader(nil))}},
+		Data:    payload,
+	}
+	if c.timer == nil {
+		c.timer = time.NewTimer(time.Hour)
+	}
+	defer c.timer.Stop()
+	var (
+		lost    = backoff{first: cmp.Or(c.timeout, time.Second), most: 5 * time.Second} // no answer
+		refused = backoff{first: 10 * time.Millisecond, most: time.Second / 2}          // nobody there, or not this one
+	)
+	for sent := 0; ; {
+		c.link.forgetUps()
+		switch err := c.link.nc.PublishMsg(msg); {
+		case err == nil:
+			if sent++; sent > 1 {
+				c.resent.Add(1)
+			}
+		case errors.Is(err, nats.ErrMaxPayload):
+			if len(payload) > c.link.limit(c.batch) {
+				return record.Ack{}, errTooLarge
+			}
+			fallthrough
+		default:
+			// Not connected, mostly: the link tells when it is.
+			if c.link.nc.Status() == nats.CONNECTED && c.silence.due() {
+				c.diag.Warn("publish records", "error", err)
+			}
+		}
+		c.timer.Reset(lost.next())
+		for waiting := true; waiting; {
+			select {
+			case m := <-c.link.answers:
+				a, ours := c.read(m, msg.Reply)
+				switch {
+				case a.Kind == record.AckCommitted && !b.End && a.Seq >= b.First:
+					return a, nil // an answer to an older message will do: it is cumulative
+				case !ours:
+				case a.Kind == record.AckCommitted:
+					if b.End && a.Seq >= b.Last {
+						return a, nil
+					}
+				case a.Kind == record.AckReject:
+					if tries--; tries <= 0 {
+						return a, nil
+					}
+					c.timer.Reset(refused.next())
+				default:
+					// Nobody there, or the collector wants what comes before: it gets
+					// the oldest that we hold, which is this.
+					c.timer.Reset(refused.next())
+					if a.Kind == 0 && refused.now == refused.most && c.silence.due() {
+						c.diag.Warn("no collector is listening: records are kept, and sent again", "subject", c.subject)
+					}
+				}
+			case <-c.timer.C:
+				waiting = false
+			case <-c.link.up:
+				waiting = false
+			case <-stop:
+				return record.Ack{}, errAborted
+			}
+		}
+	}
+}
+
+// read understands an answer. ours: it is one to the message in flight. The zero
+// Ack stands for "no responders".
+func (c *courier) read(m *nats.Msg, reply string) (a record.Ack, ours bool) {
+	ours = m.Subject == reply
+	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
+		return record.Ack{}, ours
+	}
+	a, err := record.ParseAck(m.Data)
+	if err != nil || a.Run != c.ring.Info().Identity.Run {
+		if c.silence.due() {
+			c.diag.Warn("answer is not for this run", "error", err, "run", a.Run)
+		}
+		return record.Ack{}, false
+	}
+	return a, ours
+}
+
+// backoff doubles a pause, with jitter, so that many publishers do not act as one.
+type backoff struct{ first, most, now time.Duration }
+
+func (b *backoff) next() time.Duration {
+	b.now = min(max(b.first, 2*b.now), b.most)
+	return b.now + rand.N(b.now/2)
+}
+
+// notice keeps a message that could be repeated for ever to one in 30 seconds.
+type notice struct{ last time.Time }
+
+func (n *notice) due() bool {
+	now := time.Now()
+	if !n.last.IsZero() && now.Sub(n.last) < 30*time.Second {
+		return false
+	}
+	n.last = now
+	return true
+}

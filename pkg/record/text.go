@@ -1,0 +1,342 @@
+package record
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// TextOptions say how [AppendText] shows a record. The zero value gives one plain line.
+type TextOptions struct {
+	Color bool // ANSI colours, for a terminal
+	Stack bool // show a stack trace on indented lines below the record, not escaped at its end
+}
+
+// AppendText appends a line of the log as text, with its newline:
+//
+//	2026-11-21T10:00:00.123456Z INFO  etl.load[w3] row loaded rows=120 error="..." caller=load/load.go:88
+//
+// No record can pass for another, nor do anything to a terminal: whatever is not printable comes
+// out as \n, \x1b, \u202e, in names, messages, keys and values alike, and names and values with
+// anything special in them stand in quotes. Printable are letters, digits, punctuation, symbols,
+// spaces and up to four combining marks on one character; controls, line separators, bidi and
+// zero-width characters are not. A stack trace on lines of its own is indented. What is no
+// record at all is shown as such.
+func AppendText(dst, line []byte, o TextOptions) []byte {
+	if n := len(line); n > 0 && line[n-1] == '\n' {
+		line = line[:n-1]
+	}
+	start := len(dst)
+	v, ok := viewOf(line)
+	if !ok {
+		return appendNoRecord(dst, line)
+	}
+	paint := &noColors
+	if o.Color {
+		paint = &colors
+	}
+	dst = append(dst, paint.faint...)
+	dst = v.appendTime(dst)
+	dst = append(dst, paint.reset...)
+	dst = append(dst, ' ')
+	dst = append(dst, paint.levels[v.level]...)
+	dst = append(dst, levelLabels[v.level]...)
+	dst = append(dst, paint.reset...)
+	dst = append(dst, ' ')
+	if len(v.logger) > 0 {
+		dst = appendWord(dst, v.logger)
+	}
+	dst = append(dst, '[')
+	if len(v.worker) > 0 {
+		dst = appendWord(dst, v.worker)
+	}
+	dst = append(dst, ']', ' ')
+	dst = appendMessage(dst, v.msg)
+
+	s := fieldScanner{b: line}
+	if v.fields > 0 {
+		s.i, s.n = v.fields, 1
+	}
+	for s.i < v.tail {
+		key, value, ok := s.next()
+		if !ok {
+			break
+		}
+		key = plainKey(key)
+		if reserved(string(key)) {
+			v.late(string(key), value)
+			continue
+		}
+		dst = appendField(dst, key, value, paint)
+	}
+	if s.bad != "" || s.i != v.tail {
+		return appendNoRecord(dst[:start], line)
+	}
+	if v.err != nil {
+		dst = appendField(dst, []byte("error"), v.err, paint)
+	}
+	if v.stack != nil && !o.Stack {
+		dst = appendField(dst, []byte("stack"), v.stack, paint)
+	}
+	if v.caller != nil {
+		dst = appendField(dst, []byte("caller"), v.caller, paint)
+	}
+	if v.foreign {
+		dst = append(dst, " foreign=true"...)
+	}
+	if v.original != nil {
+		dst = appendField(dst, []byte("original_length"), v.original, paint)
+	}
+	dst = append(dst, '\n')
+	if v.stack != nil && o.Stack {
+		dst = appendStack(dst, v.stack)
+	}
+	return dst
+}
+
+func appendNoRecord(dst, line []byte) []byte {
+	dst = append(dst, "(not a record) "...)
+	return append(appendShown(dst, line, false), '\n')
+}
+
+// A view is what the text of a record needs, as parts of its line.
+type view struct {
+	time   []byte // 30 bytes, or nil
+	level  Level
+	logger []byte // unescaped
+	worker []byte // unescaped
+	msg    []byte // JSON
+	fields int    // offset of the user's fields, 0 where the order is not ours
+	tail   int    // offset behind the last field to show
+
+	err, stack, caller, original []byte // JSON
+	foreign                      bool
+}
+
+// viewOf reads a line of ours by its fixed parts, any other JSON object key by key. Of the first
+// kind it has not looked at the fields yet.
+func viewOf(line []byte) (view, bool) {
+	if h, ok := ScanHead(line); ok {
+		if t, ok := ScanTail(line); ok && bytes.HasPrefix(line[h.Rest:], []byte(headMsg)) {
+			at := h.Rest + len(headMsg)
+			if end, bad := scanValue(line, at, maxDepth); bad == "" {
+				return view{time: h.Time, level: h.Level, logger: h.Logger, worker: t.Worker, msg: line[at:end], fields: end, tail: t.Start}, true
+			}
+		}
+	}
+	if Valid(line) != nil {
+		return view{}, false
+	}
+	v := view{level: Info, tail: len(line)}
+	for k, value := range Fields(line) {
+		switch string(plainKey(k)) {
+		case "time":
+			if t, err := time.Parse(time.RFC3339Nano, text(value)); err == nil {
+				if b := t.UTC().AppendFormat(nil, "2006-01-02T15:04:05.000000000Z"); len(b) == timeLen {
+					v.time = b
+				}
+			}
+		case "level":
+			if l, err := ParseLevel(text(value)); err == nil {
+				v.level = l
+			}
+		case "logger":
+			v.logger = []byte(text(value))
+		case "worker":
+			v.worker = []byte(text(value))
+		case "msg":
+			v.msg = value
+		}
+	}
+	return v, true
+}
+
+func (v *view) late(key string, value []byte) {
+	switch key {
+	case "error":
+		v.err = value
+	case "stack":
+		v.stack = value
+	case "caller":
+		v.caller = value
+	case "original_length":
+		v.original = value
+	case "foreign":
+		v.foreign = string(value) == "true"
+	}
+}
+
+func (v *view) appendTime(dst []byte) []byte {
+	if v.time == nil {
+		return append(dst, "-                          "...)
+	}
+	dst = append(dst, v.time[:len("2006-01-02T15:04:05.000000")]...)
+	return append(dst, 'Z')
+}
+
+var levelLabels = [...]string{"INFO ", "TRACE", "DEBUG", "INFO ", "WARN ", "ERROR", "FATAL", "PANIC"}
+
+type palette struct {
+	faint, reset string
+	levels       [len(levelLabels)]string
+}
+
+var noColors palette
+
+var colors = palette{
+	faint: "\x1b[2m",
+	reset: "\x1b[0m",
+	levels: [...]string{Trace: "\x1b[2m", Debug: "\x1b[36m", Info: "\x1b[32m", Warn: "\x1b[33m",
+		Error: "\x1b[31m", Fatal: "\x1b[1;31m", Panic: "\x1b[1;31m"},
+}
+
+func appendField(dst, key, value []byte, paint *palette) []byte {
+	dst = append(dst, ' ')
+	dst = append(dst, paint.faint...)
+	dst = appendWord(dst, key)
+	dst = append(dst, '=')
+	dst = append(dst, paint.reset...)
+	return appendFieldValue(dst, value)
+}
+
+func appendFieldValue(dst, value []byte) []byte {
+	switch value[0] {
+	case '"':
+		return appendWord(dst, plainKey(value[1:len(value)-1]))
+	case '{', '[':
+		return appendShown(dst, appendCompact(nil, value), false)
+	}
+	return append(dst, value...)
+}
+
+// appendWord appends a name or a value: as it is if that leaves no doubt where it ends, in
+// quotes otherwise.
+func appendWord(dst, s []byte) []byte {
+	if bareWord(s) {
+		return append(dst, s...)
+	}
+	dst = append(dst, '"')
+	dst = appendShown(dst, s, true)
+	return append(dst, '"')
+}
+
+func bareWord(s []byte) bool {
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			r, n := utf8.DecodeRune(s[i:])
+			if r == utf8.RuneError || !strconv.IsPrint(r) || isMark(r) {
+				return false
+			}
+			i += n
+			continue
+		}
+		if c <= ' ' || c == 0x7f || c == '"' || c == '\\' || c == '=' || c == '[' || c == ']' {
+			return false
+		}
+		i++
+	}
+	return len(s) > 0
+}
+
+// appendMessage appends the msg, which is not quoted: it is there to be read.
+func appendMessage(dst, value []byte) []byte {
+	switch {
+	case len(value) == 0:
+		return dst
+	case value[0] == '"':
+		return appendShown(dst, plainKey(value[1:len(value)-1]), false)
+	}
+	return appendShown(dst, value, false)
+}
+
+// appendStack appends a stack trace on indented lines.
+func appendStack(dst, value []byte) []byte {
+	for line := range bytes.SplitSeq(bytes.TrimRight([]byte(text(value)), "\n"), []byte("\n")) {
+		dst = append(dst, "    "...)
+		for {
+			rest, ok := bytes.CutPrefix(line, []byte("\t"))
+			if !ok {
+				break
+			}
+			dst, line = append(dst, "    "...), rest
+		}
+		dst = appendShown(dst, bytes.TrimSuffix(line, []byte("\r")), false)
+		dst = append(dst, '\n')
+	}
+	return dst
+}
+
+// maxMarks is how many combining marks one character may carry before they are escaped: with
+// more, text climbs over the lines above it.
+const maxMarks = 4
+
+// appendShown appends s with everything that is not printable escaped; inside quotes, those and
+// the backslash too.
+func appendShown(dst, s []byte, quoted bool) []byte {
+	marks := 0
+	for i := 0; i < len(s); {
+		if n := plainEnd(s, i); n > i {
+			dst = append(dst, s[i:n]...)
+			i, marks = n, 0
+			continue
+		}
+		if c := s[i]; c == '"' || c == '\\' {
+			if quoted {
+				dst = append(dst, '\\')
+			}
+			dst = append(dst, c)
+			i++
+			marks = 0
+			continue
+		}
+		r, n := utf8.DecodeRune(s[i:])
+		if marks++; !isMark(r) {
+			marks = 0
+		}
+		switch {
+		case r == utf8.RuneError && n == 1:
+			dst = append(dst, '\\', 'x', lowerHex[s[i]>>4], lowerHex[s[i]&15])
+		case marks > maxMarks || !shown(r):
+			dst = appendRuneEscape(dst, r)
+		default:
+			dst = append(dst, s[i:i+n]...)
+		}
+		i += n
+	}
+	return dst
+}
+
+// shown reports whether r stands for itself: what is printable by strconv.IsPrint, and the spaces
+// and private characters that it leaves out. What remains are controls, format characters (bidi,
+// zero-width, tags), separators of lines and paragraphs, and what is not assigned.
+func shown(r rune) bool {
+	return strconv.IsPrint(r) || unicode.In(r, unicode.Zs, unicode.Co)
+}
+
+// isMark reports whether r combines with the character before it.
+func isMark(r rune) bool {
+	return r >= 0x300 && unicode.In(r, unicode.Mn, unicode.Me)
+}
+
+func appendRuneEscape(dst []byte, r rune) []byte {
+	switch {
+	case r == '\n':
+		return append(dst, '\\', 'n')
+	case r == '\r':
+		return append(dst, '\\', 'r')
+	case r == '\t':
+		return append(dst, '\\', 't')
+	case r < 0x80:
+		return append(dst, '\\', 'x', lowerHex[r>>4], lowerHex[r&15])
+	case r < 0x10000:
+		return appendUnicodeEscape(dst, r)
+	}
+	dst = append(dst, '\\', 'U', '0', '0')
+	for shift := 20; shift >= 0; shift -= 4 {
+		dst = append(dst, lowerHex[r>>shift&15])
+	}
+	return dst
+}

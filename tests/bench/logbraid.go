@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/logbraid/logbraid/pkg/embedded"
+	"github.com/logbraid/logbraid/pkg/publisher"
+)
+
+// ours are the settings of logbraid that are measured. The first is what a user gets without setting anything,
+// but for the text file and the console; nothing that it promises is switched off.
+func ours() []Contestant {
+	one := []string{"json://DIR/app.jsonl"}
+	return []Contestant{
+		{Name: reference, About: "embedded, buffer file, JSON file, FSYNC=1s", Run: logbraid(setting{Handlers: one})},
+		{Name: "logbraid-fsync-always", About: "the same, FSYNC=always", Run: logbraid(setting{Handlers: one, FSync: "always"})},
+		{Name: "logbraid-memory", About: "the same as the first, buffer in memory", Run: logbraid(setting{Handlers: one, Memory: true})},
+		{Name: "logbraid-routed", About: "the same as the first, three JSON files by route, and a text file", Run: logbraid(setting{Handlers: []string{
+			"json://DIR/app.jsonl", "json://DIR/load.jsonl?logger=etl.load", "json://DIR/{logger}.jsonl", "file://DIR/app.log",
+		}})},
+	}
+}
+
+type setting struct {
+	Handlers []string `json:"handlers"`
+	FSync    string   `json:"fsync"`
+	Memory   bool     `json:"memory"`
+	Dir      string   `json:"dir"`
+	Workers  int      `json:"workers"`
+}
+
+// logbraid runs one master and the workers, each a process of its own. The round ends when the master has closed: by then every
+// record is committed, which the check then sees for itself.
+func logbraid(s setting) func(context.Context, *Round) (string, error) {
+	return func(_ context.Context, r *Round) (string, error) {
+		s.Dir, s.Workers = filepath.Join(r.Dir, "logs"), r.Load.Workers
+		handlers := make([]string, len(s.Handlers))
+		for i, h := range s.Handlers {
+			handlers[i] = strings.Replace(h, "DIR", s.Dir, 1)
+		}
+		told := s
+		told.Handlers = handlers
+		text, err := json.Marshal(told)
+		if err != nil {
+			return "", err
+		}
+		m, err := r.Role("logbraid-master", "BENCH_SETTING="+string(text))
+		if err != nil {
+			return "", err
+		}
+		env := make([][]string, r.Load.Workers)
+		for w := range env {
+			line, err := m.stdout.ReadString('\n')
+			if err != nil {
+				return "", fmt.Errorf("master: %w: %s", err, m.stderr.String())
+			}
+			if err := json.Unmarshal([]byte(line), &env[w]); err != nil {
+				return "", err
+			}
+		}
+		if err := r.Workers("logbraid-worker", func(w int) []string { return env[w] }); err != nil {
+			return "", err
+		}
+		r.Done() // a worker ends when its Close has returned: all its records are acknowledged, so committed (I5)
+		return filepath.Join(s.Dir, "app.jsonl"), r.Stop(m)
+	}
+}
+
+func master() error {
+	var s setting
+	if err := json.Unmarshal([]byte(os.Getenv("BENCH_SETTING")), &s); err != nil {
+		return err
+	}
+	m, err := embedded.Start(context.Background(), embedded.Config{Dir: s.Dir, App: "bench", Handlers: s.Handlers, FSync: s.FSync})
+	if err != nil {
+		return err
+	}
+	for w := range s.Workers {
+		env := m.WorkerEnv(fmt.Sprintf("w%d", w))
+		if s.Memory {
+			env = append(env, "LOGBRAID_BUFFER_DIR=")
+		}
+		text, err := json.Marshal(env)
+		if err != nil {
+			return err
+		}
+		fmt.Println(string(text))
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	<-stop
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return m.Close(ctx)
+}
+
+func (j job) logbraid() error {
+	pub, err := publisher.FromEnv()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	log := pub.Named("etl.load")
+	if err := bufferReady(ctx, pub); err != nil {
+		return err
+	}
+	if err := await(); err != nil {
+		return err
+	}
+	var msg []byte
+	for i := range j.records {
+		msg = message(msg[:0], j.worker, i)
+		log.Info(string(msg), publisher.Int("rows", i), publisher.String("table", "orders"), publisher.Float64("took", 0.25))
+	}
+	return pub.Close(ctx)
+}
+
+// bufferReady logs one record and flushes it, so that the connection is up before the clock runs, as it is for the rivals.
+func bufferReady(ctx context.Context, pub *publisher.Publisher) error {
+	pub.Named("bench").Info("ready")
+	return pub.Flush(ctx)
+}

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+//go:embed design.py
+var queueScript string
+
+// contestants lists all, ours first.
+func contestants() []Contestant {
+	return append(ours(),
+		Contestant{Name: "zerolog-append", About: "four processes appending to one file, zerolog, a write(2) per record", Run: runAppend},
+		Contestant{Name: "nats-per-record", About: "core NATS, one message per record, nothing acknowledged", Run: runPerRecord},
+		Contestant{Name: "jetstream-per-record", About: "JetStream, one message per record, published asynchronously", Run: runJetStreamPerRecord},
+		Contestant{Name: "python-queue", About: "multiprocessing.Queue, QueueHandler, QueueListener, FileHandler", Prepare: needPython, Run: python("file")},
+		Contestant{Name: "python-queue-rotating", About: "the same with RotatingFileHandler", Prepare: needPython, Run: python("rotating")},
+		Contestant{Name: "rsyslog-default", About: "rsyslog, imtcp, as shipped", Prepare: needDebian("rsyslogd", "rsyslog"), Run: rsyslog(rsyslogDefault)},
+		Contestant{Name: "rsyslog-tuned", About: "rsyslog, imptcp, large batches, async writing", Prepare: needDebian("rsyslogd", "rsyslog"), Run: rsyslog(rsyslogTuned)},
+		Contestant{Name: "syslog-ng", About: "syslog-ng, TCP, large windows and batches", Prepare: needDebian("syslog-ng", "syslog-ng-core"), Run: syslogNG},
+	)
+}
+
+func runAppend(_ context.Context, r *Round) (string, error) {
+	file := filepath.Join(r.Dir, "app.jsonl")
+	if err := r.Workers("append", func(int) []string { return []string{"BENCH_FILE=" + file} }); err != nil {
+		return "", err
+	}
+	r.Done() // a worker ends when its last write(2) has returned
+	return file, nil
+}
+
+func needPython(context.Context, *Bench) error {
+	if _, err := exec.LookPath("python3"); err != nil {
+		return fmt.Errorf("%w: no python3", errSkip)
+	}
+	return nil
+}
+
+// python runs the design that logbraid replaces. The script plays master and workers, and says ready and done as they do.
+func python(handler string) func(context.Context, *Round) (string, error) {
+	return func(_ context.Context, r *Round) (string, error) {
+		script := filepath.Join(r.Dir, "design.py")
+		if err := os.WriteFile(script, []byte(queueScript), 0o600); err != nil {
+			return "", err
+		}
+		file := filepath.Join(r.Dir, "app.log")
+		p, err := r.Start(exec.Command("python3", script, handler, file, fmt.Sprint(r.Load.Workers), fmt.Sprint(r.Load.Records)))
+		if err != nil {
+			return "", err
+		}
+		if err := r.Race([]*process{p}); err != nil {
+			return "", err
+		}
+		r.Done()
+		return file, nil
+	}
+}
+
+// needDebian installs a Debian package when its program is missing and apt-get can be had.
+func needDebian(program, name string) func(context.Context, *Bench) error {
+	return func(ctx context.Context, b *Bench) error {
+		if daemon(program) != "" {
+			return nil
+		}
+		if os.Getuid() != 0 {
+			return fmt.Errorf("%w: %s is not installed", errSkip, program)
+		}
+		install := exec.CommandContext(ctx, "apt-get", "install", "-qy", "--no-install-recommends", name)
+		install.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if out, err := install.CombinedOutput(); err != nil || daemon(program) == "" {
+			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+			return fmt.Errorf("%w: apt-get install %s: %v: %s", errSkip, name, err, lines[len(lines)-1])
+		}
+		return nil
+	}
+}
+
+// daemon finds a program, also where only root looks.
+func daemon(program string) string {
+	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/sbin") {
+		path := filepath.Join(dir, program)
+		if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 {
+			return path
+		}
+	}
+	return ""
+}
+
+const rsyslogDefault = `
+module(load="imtcp")
+template(name="raw" type="string" string="%%msg:::drop-last-lf%%\n")
+ruleset(name="bench") { action(type="omfile" file="%[2]s" template="raw") }
+input(type="imtcp" address="127.0.0.1" port="%[1]d" ruleset="bench")
+`
+
+const rsyslogTuned = `
+main_queue(queue.type="LinkedList" queue.size="500000" queue.dequeuebatchsize="4096" queue.workerthreads="1")
+module(load="imptcp")
+template(name="raw" type="string" string="%%msg:::drop-last-lf%%\n")
+ruleset(name="bench" queue.type="LinkedList" queue.size="2000000" queue.dequeuebatchsize="8192") {
+  action(type="omfile" file="%[2]s" template="raw" ioBufferSize="256k" flushOnTXEnd="off" asyncWriting="on" flushInterval="1")
+}
+input(type="imptcp" address="127.0.0.1" port="%[1]d" ruleset="bench")
+`
+
+// rsyslog runs one rsyslogd in the foreground, on loopback, with everything it writes inside the round's directory.
+func rsyslog(config string) func(context.Context, *Round) (string, error) {
+	return func(_ context.Context, r *Round) (string, error) {
+		port, err := freePort()
+		if err != nil {
+			return "", err
+		}
+		file := filepath.Join(r.Dir, "app.log")
+		conf := filepath.Join(r.Dir, "rsyslog.conf")
+		text := fmt.Sprintf("global(workDirectory=%q maxMessageSize=\"64k\")\n", r.Dir) + fmt.Sprintf(config, port, file)
+		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+			return "", err
+		}
+		return syslogDaemon(r, exec.Command(daemon("rsyslogd"), "-n", "-f", conf, "-i", filepath.Join(r.Dir, "pid")), port, file)
+	}
+}
+
+const syslogNGConfig = `@version: %[3]s
+options { threaded(yes); log-fifo-size(2000000); flush-lines(5000); keep-hostname(yes); use-dns(no); stats(freq(0)); };
+source s { network(ip("127.0.0.1") port(%[1]d) transport("tcp") max-connections(64) log-iw-size(500000) log-fetch-limit(10000)); };
+destination d { file("%[2]s" template("$MSG\n")); };
+log { source(s); destination(d); flags(flow-control); };
+`
+
+func syslogNG(_ context.Context, r *Round) (string, error) {
+	port, err := freePort()
+	if err != nil {
+		return "", err
+	}
+	version, err := exec.Command(daemon("syslog-ng"), "--version").Output()
+	if err != nil {
+		return "", fmt.Errorf("ask syslog-ng for its version: %w", err)
+	}
+	config := "3.38"
+	for line := range strings.Lines(string(version)) {
+		if v, ok := strings.CutPrefix(line, "Config version: "); ok {
+			config = strings.TrimSpace(v)
+		}
+	}
+	file := filepath.Join(r.Dir, "app.log")
+	conf := filepath.Join(r.Dir, "syslog-ng.conf")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, syslogNGConfig, port, file, config), 0o600); err != nil {
+		return "", err
+	}
+	return syslogDaemon(r, exec.Command(daemon("syslog-ng"), "-F", "--no-caps", "-f", conf,
+		"-R", filepath.Join(r.Dir, "persist"), "-p", filepath.Join(r.Dir, "pid"), "-c", filepath.Join(r.Dir, "control")), port, file)
+}
+
+// syslogDaemon starts a daemon that listens for syslog over TCP and ends when all records are in its file.
+func syslogDaemon(r *Round, cmd *exec.Cmd, port int, file string) (string, error) {
+	p, err := r.Start(cmd)
+	if err != nil {
+		return "", err
+	}
+	if err := r.awaitPort(port); err != nil {
+		return "", fmt.Errorf("%w: %s", err, p.stderr.String())
+	}
+	if err := r.Workers("syslog", func(int) []string { return []string{fmt.Sprintf("BENCH_PORT=%d", port)} }); err != nil {
+		return "", err
+	}
+	if err := r.AwaitLines(file); err != nil {
+		return "", err
+	}
+	return file, r.Stop(p)
+}

@@ -1,0 +1,290 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// errSkip is wrapped by Prepare when a contestant can't be had on this machine.
+var errSkip = errors.New("not to be had here")
+
+// A Contestant is one way to get the records of several processes into one file.
+type Contestant struct {
+	Name  string
+	About string
+	// Prepare builds or installs what is needed; an error that wraps errSkip leaves the contestant out, by name.
+	Prepare func(ctx context.Context, b *Bench) error
+	// Run does the whole job once in an empty directory, and returns the file in which the records must stand.
+	// It calls r.Start for everything that costs CPU, and r.Go right before the workers may log.
+	Run func(ctx context.Context, r *Round) (file string, err error)
+}
+
+// A Bench is one invocation.
+type Bench struct {
+	Dir      string
+	Load     Load
+	Rounds   int
+	Progress io.Writer
+}
+
+// A Figure is the outcome of one round.
+type Figure struct {
+	Wall time.Duration // from the workers' go to the last line in the file
+	CPU  time.Duration // user and system time of all processes, from start to end
+}
+
+// Run goes round by round through all contestants (A B C, A B C), so that a change of the machine's mood meets all of
+// them. The round before the first warms up and is not counted.
+func (b *Bench) Run(ctx context.Context, all []Contestant) (*Table, error) {
+	t := &Table{Load: b.Load, Rounds: b.Rounds}
+	var ready []Contestant
+	for _, c := range all {
+		if c.Prepare != nil {
+			if err := c.Prepare(ctx, b); errors.Is(err, errSkip) {
+				t.Skipped = append(t.Skipped, fmt.Sprintf("%s: %v", c.Name, err))
+				fmt.Fprintf(b.Progress, "%-28s skipped: %v\n", c.Name, err)
+				continue
+			} else if err != nil {
+				return nil, fmt.Errorf("prepare %s: %w", c.Name, err)
+			}
+		}
+		ready = append(ready, c)
+	}
+	figures := make(map[string][]Figure)
+	for n := range b.Rounds + 1 {
+		for _, c := range ready {
+			f, err := b.once(ctx, c)
+			if err != nil {
+				return nil, fmt.Errorf("%s, round %d: %w", c.Name, n, err)
+			}
+			if n > 0 {
+				figures[c.Name] = append(figures[c.Name], f)
+			}
+			fmt.Fprintf(b.Progress, "round %d %-28s %10.0f records/s  %6.2f CPU s per million\n",
+				n, c.Name, f.rate(b.Load), f.perMillion(b.Load))
+		}
+	}
+	for _, c := range ready {
+		t.Rows = append(t.Rows, newRow(c, figures[c.Name], b.Load))
+	}
+	return t, nil
+}
+
+func (b *Bench) once(ctx context.Context, c Contestant) (Figure, error) {
+	dir, err := os.MkdirTemp(b.Dir, c.Name+"-")
+	if err != nil {
+		return Figure{}, err
+	}
+	defer os.RemoveAll(dir)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute) // a guard against hanging, not a measure
+	defer cancel()
+	r := &Round{Dir: dir, Load: b.Load, ctx: ctx}
+	defer r.kill()
+	file, err := c.Run(ctx, r)
+	if err != nil {
+		return Figure{}, err
+	}
+	if r.started.IsZero() || r.ended.IsZero() {
+		return Figure{}, errors.New("the contestant did not say when it began and ended")
+	}
+	for _, p := range r.processes {
+		if !p.ended {
+			return Figure{}, fmt.Errorf("%s was not waited for, so its CPU time is missing", p.cmd.Path)
+		}
+	}
+	if err := complete(file, b.Load); err != nil {
+		return Figure{}, fmt.Errorf("the job was not done: %w", err)
+	}
+	return Figure{Wall: r.ended.Sub(r.started), CPU: r.cpu}, nil
+}
+
+// A Round is one run of one contestant.
+type Round struct {
+	Dir  string
+	Load Load
+
+	ctx            context.Context
+	started, ended time.Time
+	cpu            time.Duration
+	processes      []*process
+}
+
+type process struct {
+	cmd    *exec.Cmd
+	stdin  io.WriteCloser
+	stdout *bufio.Reader
+	stderr bytes.Buffer
+	ended  bool
+}
+
+// Start starts a process whose CPU time counts. Its stderr is shown when it fails.
+func (r *Round) Start(cmd *exec.Cmd) (*process, error) {
+	p := &process{cmd: cmd}
+	cmd.Dir = r.Dir
+	cmd.Stderr = &p.stderr
+	var err error
+	if p.stdin, err = cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.stdout = bufio.NewReader(out)
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+	}
+	r.processes = append(r.processes, p)
+	return p, nil
+}
+
+// Role starts this program again in one of its roles.
+func (r *Round) Role(role string, env ...string) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), append(env, roleVariable+"="+role,
+		fmt.Sprintf("BENCH_RECORDS=%d", r.Load.Records), fmt.Sprintf("BENCH_WORKERS=%d", r.Load.Workers))...)
+	return r.Start(cmd)
+}
+
+// Await reads the process's next line, which must be word.
+func (p *process) Await(word string) error {
+	line, err := p.stdout.ReadString('\n')
+	if err != nil || line != word+"\n" {
+		return fmt.Errorf("waiting for %q: %q, %v; stderr: %s", word, line, err, p.stderr.String())
+	}
+	return nil
+}
+
+// Say writes a line to the process.
+func (p *process) Say(word string) error {
+	_, err := io.WriteString(p.stdin, word+"\n")
+	return err
+}
+
+// Wait waits for the process's end and counts its CPU time. ok lists exit codes that are fine besides 0.
+func (r *Round) Wait(p *process, ok ...int) error {
+	err := p.cmd.Wait()
+	p.ended = true
+	state := p.cmd.ProcessState
+	r.cpu += state.UserTime() + state.SystemTime()
+	for _, code := range ok {
+		if state.ExitCode() == code {
+			return nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", p.cmd.Path, err, p.stderr.String())
+	}
+	return nil
+}
+
+// Stop sends SIGTERM, then waits.
+func (r *Round) Stop(p *process, ok ...int) error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	return r.Wait(p, ok...)
+}
+
+// Workers starts the load's workers in a role, waits until each has said "ready", says "go", and waits for their ends.
+func (r *Round) Workers(role string, env func(worker int) []string) error {
+	var workers []*process
+	for w := range r.Load.Workers {
+		p, err := r.Role(role, append(env(w), fmt.Sprintf("BENCH_WORKER=%d", w))...)
+		if err != nil {
+			return err
+		}
+		workers = append(workers, p)
+	}
+	return r.Race(workers)
+}
+
+// Race lets processes that have been started go at once and waits for their ends.
+func (r *Round) Race(workers []*process) error {
+	for _, p := range workers {
+		if err := p.Await("ready"); err != nil {
+			return err
+		}
+	}
+	r.started = time.Now()
+	for _, p := range workers {
+		if err := p.Say("go"); err != nil {
+			return err
+		}
+	}
+	for _, p := range workers {
+		if err := r.Wait(p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Done says that the last line is in the file.
+func (r *Round) Done() { r.ended = time.Now() }
+
+// AwaitLines polls until the file has the load's lines, for systems that do not say when they have written. Polling reads only
+// what has been added, and its 2 ms are the error of the measurement.
+func (r *Round) AwaitLines(file string) error {
+	var f *os.File
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	const mark = "rec w"
+	buf := make([]byte, 1<<20)
+	kept := 0 // bytes of the last read that may begin a mark
+	lines := 0
+	quiet := time.Now()
+	for {
+		if f == nil {
+			var err error
+			if f, err = os.Open(filepath.Clean(file)); err == nil {
+				defer f.Close()
+			}
+		}
+		for f != nil {
+			n, err := f.Read(buf[kept:])
+			if err != nil {
+				break
+			}
+			quiet = time.Now()
+			lines += bytes.Count(buf[:kept+n], []byte(mark))
+			tail := min(kept+n, len(mark)-1)
+			kept = copy(buf, buf[kept+n-tail:kept+n])
+		}
+		if lines >= r.Load.Total() {
+			r.Done()
+			return nil
+		}
+		if time.Since(quiet) > 20*time.Second {
+			return fmt.Errorf("%s has %d of %d records and does not grow: this system lost some", file, lines, r.Load.Total())
+		}
+		select {
+		case <-tick.C:
+		case <-r.ctx.Done():
+			return r.ctx.Err()
+		}
+	}
+}
+
+// kill ends what is still running after a failure.
+func (r *Round) kill() {
+	for _, p := range r.processes {
+		if !p.ended {
+			_ = p.cmd.Process.Kill()
+			_ = p.cmd.Wait()
+		}
+	}
+}

@@ -1,0 +1,44 @@
+//go:build unix
+
+package crash
+
+import (
+	"flag"
+	"testing"
+
+	"github.com/logbraid/logbraid/tests/harness"
+)
+
+func TestMain(m *testing.M) {
+	harness.Main(func() int {
+		// The runs of the collector under the tracer mostly wait, for a disk or for an acknowledgement that does not come.
+		if err := flag.Set("test.parallel", "6"); err != nil {
+			panic(err)
+		}
+		return m.Run()
+	}, nil)
+}
+
+// Sixty kills over both layouts, at least 300,000 accepted records: 0 lost, 0 duplicated, 0 out of order, 0 torn.
+func TestKill9(t *testing.T) {
+	accepted, kills := 0, 0
+	for _, o := range []Options{
+		{Seed: 1, Cycles: 15, Layout: "embedded", FSync: "1s"},
+		{Seed: 2, Cycles: 15, Layout: "external", FSync: "1s"},
+		{Seed: 3, Cycles: 15, Layout: "embedded", FSync: "always"},
+		{Seed: 4, Cycles: 15, Layout: "external", FSync: "never"},
+	} {
+		t.Run(o.Layout+" fsync="+o.FSync, func(t *testing.T) {
+			r := Run(t, o)
+			t.Log(r)
+			accepted += r.Accepted
+			for _, n := range r.Kills {
+				kills += n
+			}
+		})
+	}
+	if !t.Failed() && (kills < 60 || accepted < 300_000) {
+		t.Errorf("only %d kills and %d accepted records", kills, accepted)
+	}
+	t.Logf("%d kills, %d records accepted", kills, accepted)
+}

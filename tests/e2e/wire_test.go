@@ -1,0 +1,185 @@
+//go:build unix
+
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/logbraid/logbraid/tests/checker"
+	"github.com/logbraid/logbraid/tests/harness"
+)
+
+func connect(t *testing.T, url string) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect(url, nats.Timeout(harness.Guard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// read decodes every line of a JSON file.
+func read(t *testing.T, path string) []map[string]any {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []map[string]any
+	for line := range bytes.Lines(b) {
+		var v map[string]any
+		if err := json.Unmarshal(line, &v); err != nil {
+			t.Fatalf("%s: %v: %q", path, err, line)
+		}
+		all = append(all, v)
+	}
+	return all
+}
+
+// What any NATS client publishes, with JSON and without, becomes a record that is marked as foreign.
+func TestForeignRecords(t *testing.T) {
+	dir := t.TempDir()
+	b := harness.StartBroker(t, harness.BrokerSpec{})
+	handlers, logs := harness.Logs(dir)
+	c := harness.StartCollector(t, harness.CollectorSpec{URL: b.URL, Dir: dir, Handlers: handlers})
+	nc := connect(t, b.URL)
+	for _, payload := range []string{
+		`{"msg":"hi","level":"WARN","n":7}`,
+		`{"asctime":"2023-11-14 22:13:20,250","levelname":"ERROR","name":"jobs","message":"from python"}`,
+		`just text, with "quotes" and a ` + "\x1b[2J",
+		``,
+		`{"msg":"broken`,
+		"two\nlines",
+	} {
+		if err := nc.Publish("logs.shell.host1", []byte(payload)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	harness.Until(t, "the foreign records to be committed", func() bool { return c.Stats().Foreign >= 5 })
+	c.Stop()
+	if r := harness.Check(t, t.TempDir(), logs...); r[0].Foreign < 5 {
+		t.Errorf("%d foreign records in the file", r[0].Foreign)
+	}
+	found := map[string]map[string]any{}
+	for _, r := range read(t, logs[0].Path) {
+		if r["foreign"] == true {
+			if r["app"] != "shell" || r["worker"] != "host1" {
+				t.Errorf("foreign record of %v/%v", r["app"], r["worker"])
+			}
+			found[fmt.Sprint(r["msg"])] = r
+		}
+	}
+	if r := found["hi"]; r == nil || r["level"] != "warn" || r["n"] != 7.0 {
+		t.Errorf("the JSON record became %v", r)
+	}
+	if r := found["from python"]; r == nil || r["level"] != "error" || r["logger"] != "jobs" || r["time"] != "2023-11-14T22:13:20.250000000Z" {
+		t.Errorf("the Python record became %v", r)
+	}
+	if r := found[`just text, with "quotes" and a `+"\x1b[2J"]; r == nil || r["level"] != "info" {
+		t.Errorf("the text became %v in %v", r, found)
+	}
+}
+
+// Messages that lie are counted and kept beside the log, and the log goes on.
+func TestGarbageIsRejected(t *testing.T) {
+	dir, ledgers := t.TempDir(), t.TempDir()
+	b := harness.StartBroker(t, harness.BrokerSpec{})
+	handlers, logs := harness.Logs(dir)
+	c := harness.StartCollector(t, harness.CollectorSpec{URL: b.URL, Dir: dir, Handlers: handlers})
+	w := harness.StartWorker(t, "w1", harness.WorkerSpec{Ledger: ledgers, Records: 100, Serve: true}, harness.PlainEnv(b.URL, "w1"))
+	w.WaitLogged()
+	nc := connect(t, b.URL)
+	headers := []string{
+		"", "1", "nonsense", "2 run=AAAAAAAAAA first=1 last=1 count=1 dropped=0 oldest=1 crc=00000000",
+		"1 run=AAAAAAAAAA first=1 last=1 count=1 dropped=0 oldest=1 crc=00000000",
+		"1 run=AAAAAAAAAA first=18446744073709551615 last=1 count=2147483648 dropped=0 oldest=1 crc=00000000",
+		"1 run=AAAAAAAAAA first=1 last=1 count=-1 dropped=0 oldest=1 crc=00000000",
+	}
+	for _, h := range headers {
+		m := nats.NewMsg("logs.etl.w1")
+		m.Header.Set("Logbraid", h)
+		m.Data = []byte("{\"level\":\"error\",\"msg\":\"forged\"}\n")
+		if err := nc.PublishMsg(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	harness.Until(t, "the garbage to be counted", func() bool { return c.Stats().Rejected == uint64(len(headers)) })
+	report := w.Finish()
+	count(t, c.Stats(), []harness.WorkerReport{report})
+	c.Stop()
+	harness.Check(t, ledgers, logs...)
+	kept := read(t, filepath.Join(dir, "rejected.jsonl"))
+	if len(kept) != len(headers) {
+		t.Fatalf("%d of %d messages in rejected.jsonl", len(kept), len(headers))
+	}
+	for i, r := range kept {
+		for _, key := range []string{"time", "subject", "reason", "header", "payload"} {
+			if _, ok := r[key]; !ok {
+				t.Errorf("rejected message %d has no %s: %v", i, key, r)
+			}
+		}
+		if r["subject"] != "logs.etl.w1" || r["reason"] == "" {
+			t.Errorf("rejected message %d: %v", i, r)
+		}
+	}
+}
+
+// What nats sub --raw 'logs.>' shows is newline-delimited JSON: a bare subscription and encoding/json read it.
+func TestPlainSubscriber(t *testing.T) {
+	dir, ledgers := t.TempDir(), t.TempDir()
+	b := harness.StartBroker(t, harness.BrokerSpec{})
+	c := harness.StartCollector(t, harness.CollectorSpec{URL: b.URL, Dir: dir})
+	stream, err := os.Create(filepath.Join(t.TempDir(), "stream.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Close()
+	nc := connect(t, b.URL)
+	messages := make(chan *nats.Msg, 10_000)
+	if _, err := nc.ChanSubscribe("logs.>", messages); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	w := harness.StartWorker(t, "w1", harness.WorkerSpec{Ledger: ledgers, Records: 2_000, Payload: 80}, harness.PlainEnv(b.URL, "w1"))
+	w.Report()
+	if err := nc.Flush(); err != nil { // what the worker sent stands before the answer
+		t.Fatal(err)
+	}
+	c.Stop()
+	out := bufio.NewWriter(stream)
+	for len(messages) > 0 {
+		m := <-messages
+		for d := json.NewDecoder(bytes.NewReader(m.Data)); d.More(); {
+			var v map[string]any
+			if err := d.Decode(&v); err != nil {
+				t.Fatalf("%v in %q", err, m.Data)
+			}
+		}
+		if n := len(m.Data); n > 0 && m.Data[n-1] != '\n' {
+			t.Errorf("a message ends in %q", m.Data[n-1])
+		}
+		out.Write(m.Data)
+	}
+	if err := out.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	// With no faults nothing is sent twice, so the stream is itself a log that the checker can judge.
+	harness.Check(t, ledgers, checker.Destination{Path: stream.Name()})
+}

@@ -1,0 +1,80 @@
+//go:build unix
+
+// Package faults is the fault matrix: one test for each row, named after its number, with the injection that the row names and the
+// independent checker. 0L0D0R0T below means: of the records whose log call returned and that were not counted as dropped, none
+// lost, none duplicated, none out of order within its run, no line torn.
+package faults
+
+import (
+	"testing"
+
+	"github.com/logbraid/logbraid/tests/checker"
+	"github.com/logbraid/logbraid/tests/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m.Run, programs) }
+
+// patient makes a worker's log calls wait instead of dropping anything, so that every record must arrive.
+var patient = []string{"LOGBRAID_OVERFLOW=block", "LOGBRAID_BLOCK_TIMEOUT=10m"}
+
+// rig is an external broker and a collector with a JSON and a text file, and a proxy between the workers and the broker.
+type rig struct {
+	t         *testing.T
+	broker    *harness.Broker
+	collector *harness.Collector
+	proxy     *harness.Proxy
+	ledgers   string
+	logs      []checker.Destination
+	reports   []harness.WorkerReport
+}
+
+func newRig(t *testing.T, broker harness.BrokerSpec, options ...harness.Option) *rig {
+	t.Helper()
+	r := &rig{t: t, ledgers: t.TempDir()}
+	r.broker = harness.StartBroker(t, broker)
+	r.proxy = harness.StartProxy(t, r.broker.Addr())
+	dir := t.TempDir()
+	handlers, logs := harness.Logs(dir)
+	r.logs = logs
+	r.collector = harness.StartCollector(t, harness.CollectorSpec{URL: r.broker.URL, Dir: dir, Handlers: handlers}, options...)
+	return r
+}
+
+// worker starts a worker that answers commands, behind the proxy.
+func (r *rig) worker(name string, spec harness.WorkerSpec, more ...string) *harness.Worker {
+	r.t.Helper()
+	spec.Ledger = r.ledgers
+	spec.Serve = true
+	return harness.StartWorker(r.t, name, spec, harness.PlainEnv(r.proxy.URL(), name, append(patient, more...)...))
+}
+
+// finish ends a worker; with patience nothing is dropped and Close delivers everything.
+func (r *rig) finish(workers ...*harness.Worker) {
+	r.t.Helper()
+	for _, w := range workers {
+		report := w.Finish()
+		if report.Close != "" || report.Dropped != 0 || report.Acked != report.Logged {
+			r.t.Errorf("%s: Close %q, logged %d, acked %d, dropped %d", w.Name, report.Close, report.Logged, report.Acked, report.Dropped)
+		}
+		r.reports = append(r.reports, report)
+	}
+}
+
+// check ends the collector and has the checker judge its files: 0L0D0R0T. The counters must agree (I9).
+func (r *rig) check() harness.CollectorStats {
+	r.t.Helper()
+	stats := r.collector.Stats()
+	r.collector.Stop()
+	harness.Check(r.t, r.ledgers, r.logs...)
+	logged := uint64(0)
+	for _, report := range r.reports {
+		logged += report.Logged
+	}
+	if stats.Logged != logged || stats.Written != logged || stats.Lost != 0 || stats.Dropped != 0 {
+		r.t.Errorf("the collector counts logged %d, written %d, dropped %d, lost %d; its workers logged %d", stats.Logged, stats.Written, stats.Dropped, stats.Lost, logged)
+	}
+	return stats
+}
+
+// steady logs in bursts, so that a fault of a few hundred milliseconds falls into the middle of it.
+var steady = harness.WorkerSpec{Burst: 20, Every: 1_000_000, Payload: 60}

@@ -1,0 +1,73 @@
+//go:build unix
+
+package faults
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/logbraid/logbraid/tests/crash"
+	"github.com/logbraid/logbraid/tests/harness"
+)
+
+// Row 1: kill -9 a worker under load. The master delivers what it left within a second of its death.
+func TestFault01WorkerKilled(t *testing.T) {
+	dir, ledgers := t.TempDir(), t.TempDir()
+	handlers, logs := harness.Logs(dir)
+	m := harness.StartMaster(t, harness.MasterSpec{Dir: dir, Handlers: handlers})
+	w := harness.StartWorker(t, "w1", harness.WorkerSpec{Ledger: ledgers, Serve: true, Payload: 60}, m.WorkerEnv("w1", patient...))
+	other := harness.StartWorker(t, "w2", harness.WorkerSpec{Ledger: ledgers, Serve: true, Payload: 60, Burst: 20, Every: time.Millisecond}, m.WorkerEnv("w2", patient...))
+	other.BeginLog(5000)
+	// With the master stopped nothing is acknowledged: all of this is in the buffer alone when the worker dies.
+	w.Log(500)
+	m.Pause()
+	w.Log(5000)
+	w.Kill()
+	m.Continue()
+	harness.Within(t, limit(time.Second), "the dead worker's buffer to be drained", func() bool {
+		rings, err := filepath.Glob(filepath.Join(dir, ".logbraid", "buffer", "w1-*.ring"))
+		return err == nil && len(rings) == 0
+	})
+	other.WaitLogged()
+	other.Finish()
+	for _, run := range m.Stats().Runs {
+		if run.Logged != run.Written || run.Lost+run.Dropped > 0 || !run.Ended {
+			t.Errorf("the collector counts %+v", run)
+		}
+	}
+	m.Stop()
+	harness.Check(t, ledgers, logs...)
+}
+
+// limit is a limit that the product promises, stretched where the race detector slows everything down.
+func limit(d time.Duration) time.Duration {
+	if harness.Race {
+		return 10 * d
+	}
+	return d
+}
+
+// Rows 2 to 5: kill -9 of each part at random moments, and of everything at once. TestKill9 in tests/crash does many more cycles
+// of all kinds; here each row has a few of its own, so that one that fails says so by name. For row 2, the kill at every system
+// call is in tests/crash as well.
+
+func TestFault02CollectorKilled(t *testing.T) {
+	t.Log(crash.Run(t, crash.Options{Cycles: 4, Seed: 102, Layout: "external", Victim: "collector"}))
+}
+
+func TestFault03MasterKilled(t *testing.T) {
+	t.Log(crash.Run(t, crash.Options{Cycles: 4, Seed: 103, Layout: "embedded", Victim: "master"}))
+}
+
+func TestFault04BrokerKilled(t *testing.T) {
+	t.Log(crash.Run(t, crash.Options{Cycles: 4, Seed: 104, Layout: "external", Victim: "broker"}))
+}
+
+func TestFault05AllAtOnce(t *testing.T) {
+	for _, layout := range []string{"embedded", "external"} {
+		t.Run(layout, func(t *testing.T) {
+			t.Log(crash.Run(t, crash.Options{Cycles: 3, Seed: 105, Layout: layout, Victim: "all"}))
+		})
+	}
+}

@@ -1,0 +1,110 @@
+package faults
+
+import (
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/logbraid/logbraid/tests/checker"
+	"github.com/logbraid/logbraid/tests/harness"
+)
+
+func limited(t *testing.T, limit string) harness.Option {
+	t.Helper()
+	if _, err := exec.LookPath("prlimit"); err != nil {
+		t.Skip(err)
+	}
+	return harness.Under("prlimit", limit, "--")
+}
+
+// lift takes a limit off a running process.
+func lift(t *testing.T, pid, resource int, to uint64) {
+	t.Helper()
+	if err := unix.Prlimit(pid, resource, &unix.Rlimit{Cur: to, Max: to}, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Row 35: the collector may not open as many descriptors as it has files to write: an error that is counted and told, nothing is
+// acknowledged that is not written, and when it may, it goes on without a restart. 0L0D0R0T.
+func TestFault35Descriptors(t *testing.T) {
+	r := &rig{t: t, ledgers: t.TempDir()}
+	r.broker = harness.StartBroker(t, harness.BrokerSpec{})
+	r.proxy = harness.StartProxy(t, r.broker.Addr())
+	dir := t.TempDir()
+	r.logs = []checker.Destination{{Path: filepath.Join(dir, "app.jsonl")}}
+	r.collector = harness.StartCollector(t, harness.CollectorSpec{URL: r.broker.URL, Dir: dir,
+		Handlers: []string{"json://" + r.logs[0].Path, "json://" + dir + "/{logger}.jsonl"}})
+	have, err := harness.Descriptors(r.collector.Pid())
+	if err != nil {
+		t.Skip(err)
+	}
+	var before unix.Rlimit
+	if err := unix.Prlimit(r.collector.Pid(), unix.RLIMIT_NOFILE, nil, &before); err != nil {
+		t.Fatal(err)
+	}
+	few := unix.Rlimit{Cur: uint64(have + 5), Max: before.Max}
+	if err := unix.Prlimit(r.collector.Pid(), unix.RLIMIT_NOFILE, &few, nil); err != nil {
+		t.Fatal(err)
+	}
+	spec := steady
+	for i := range 30 {
+		spec.Loggers = append(spec.Loggers, fmt.Sprintf("logger%d", i))
+	}
+	w := r.worker("w1", spec)
+	w.BeginLog(2000)
+	harness.Until(t, "the collector to fail", func() bool { s := r.collector.Stats(); return s.Failures > 0 || s.StalledBy != "" })
+	t.Logf("stalled by %q", r.collector.Stats().StalledBy)
+	lift(t, r.collector.Pid(), unix.RLIMIT_NOFILE, before.Max)
+	w.WaitLogged()
+	r.finish(w)
+	r.check()
+}
+
+// Row 35: the log file may not grow beyond a limit. The collector stalls like on a full disk, or ends; when the limit is gone nothing
+// is missing or torn.
+func TestFault35FileSize(t *testing.T) {
+	r := &rig{t: t, ledgers: t.TempDir()}
+	r.broker = harness.StartBroker(t, harness.BrokerSpec{})
+	r.proxy = harness.StartProxy(t, r.broker.Addr())
+	dir := t.TempDir()
+	var handlers []string
+	handlers, r.logs = harness.Logs(dir)
+	r.collector = harness.StartCollector(t, harness.CollectorSpec{URL: r.broker.URL, Dir: dir, Handlers: handlers})
+	few := unix.Rlimit{Cur: 300_000, Max: unix.RLIM_INFINITY}
+	if err := unix.Prlimit(r.collector.Pid(), unix.RLIMIT_FSIZE, &few, nil); err != nil {
+		t.Fatal(err)
+	}
+	w := r.worker("w1", harness.WorkerSpec{Payload: 200})
+	w.BeginLog(3000)
+	harness.Until(t, "the collector to fail", func() bool {
+		return r.collector.Exited() || r.collector.Stats().StalledBy != ""
+	})
+	if r.collector.Exited() {
+		t.Errorf("the collector ended: %v", r.collector.State())
+		r.collector.Restart()
+	} else {
+		t.Logf("stalled by %q", r.collector.Stats().StalledBy)
+		lift(t, r.collector.Pid(), unix.RLIMIT_FSIZE, unix.RLIM_INFINITY)
+	}
+	w.WaitLogged()
+	r.finish(w)
+	r.check()
+}
+
+// Row 35: a worker whose buffer file does not fit into the memory that it may have: an error at the start that says so, no crash later.
+func TestFault35Memory(t *testing.T) {
+	if harness.Race {
+		t.Skip("the race detector needs more address space than any limit leaves")
+	}
+	r := newRig(t, harness.BrokerSpec{})
+	w := harness.LaunchWorker(t, "w1", harness.WorkerSpec{Records: 100}, limited(t, "--as=900000000"),
+		harness.PlainEnv(r.broker.URL, "w1", "LOGBRAID_BUFFER=1000MiB", "LOGBRAID_BUFFER_DIR="+t.TempDir()))
+	if code := w.Wait(); code != 1 || !strings.Contains(w.Stderr(), "create buffer") || !strings.Contains(w.Stderr(), "memory") {
+		t.Errorf("ended with %v\n%s", w.State(), w.Output())
+	}
+}

@@ -1,0 +1,85 @@
+//go:build unix
+
+package faults
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/logbraid/logbraid/tests/harness"
+)
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Row 36: a worker with a wrong token is refused and goes on trying; when the file holds the right one it is taken in, with all
+// that it logged meanwhile. The same when the token is changed under a worker that is connected, and when the master comes back
+// with new tokens for all. 0L0D0R0T.
+func TestFault36Token(t *testing.T) {
+	dir, ledgers := t.TempDir(), t.TempDir()
+	handlers, logs := harness.Logs(dir)
+	m := harness.StartMaster(t, harness.MasterSpec{Dir: dir, Handlers: handlers})
+	env := m.WorkerEnv("w1", patient...) // which makes the token
+	tokens := filepath.Join(dir, ".logbraid", "tokens")
+	right, err := os.ReadFile(filepath.Join(tokens, "w1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	presented := filepath.Join(t.TempDir(), "token")
+	write(t, presented, "w1.wrong\n")
+	spec := steady
+	spec.Ledger, spec.Serve = ledgers, true
+	w := harness.StartWorker(t, "w1", spec, env, harness.Env("LOGBRAID_NATS_TOKEN_FILE="+presented))
+
+	connected := func(want bool) {
+		t.Helper()
+		state := map[bool]string{true: "taken in", false: "refused"}[want]
+		harness.Until(t, "the worker to be "+state, func() bool { return w.Stats().Connected == want })
+	}
+	w.Log(500)
+	connected(false)
+	if s := w.Stats(); s.Acked != 0 || s.Connected {
+		t.Errorf("with a wrong token: %+v", s)
+	}
+	write(t, presented, string(right))
+	w.Flush()
+
+	for _, token := range []string{"w1.second\n", "w1.third\n"} {
+		write(t, filepath.Join(tokens, "w1"), token)
+		connected(false) // its old one no longer counts
+		w.Log(500)
+		write(t, presented, token)
+		w.Flush()
+	}
+
+	m.Kill()
+	if err := os.RemoveAll(tokens); err != nil {
+		t.Fatal(err)
+	}
+	w.Log(500)
+	m.Restart()
+	m.WorkerEnv("w1") // makes a new one
+	w.Log(500)
+	if s := w.Stats(); s.Buffered < 500 {
+		t.Errorf("with a token of the last master: %+v", s)
+	}
+	fresh, err := os.ReadFile(filepath.Join(tokens, "w1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(fresh) == "w1.third\n" {
+		t.Error("the token is the old one")
+	}
+	write(t, presented, string(fresh))
+	w.Flush()
+	if report := w.Finish(); report.Close != "" || report.Dropped != 0 {
+		t.Errorf("%+v", report)
+	}
+	m.Stop()
+	harness.Check(t, ledgers, logs...)
+}

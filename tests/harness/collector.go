@@ -1,0 +1,108 @@
+//go:build unix
+
+package harness
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/logbraid/logbraid/internal/natsconn"
+	"github.com/logbraid/logbraid/pkg/collector"
+)
+
+// A CollectorSpec describes a collector against an external broker.
+type CollectorSpec struct {
+	URL      string
+	Dir      string
+	Handlers []string // empty: json://DIR/app.jsonl
+	FSync    string
+	Prefix   string // of the subjects; "": logs
+}
+
+// A CollectorStart is what a collector says when it is ready.
+type CollectorStart struct {
+	Took time.Duration // from the beginning of collector.Start: lock, recovery, connection
+}
+
+// A Collector is pkg/collector in a process of its own.
+type Collector struct {
+	*Process
+	Dir  string
+	Took time.Duration // see CollectorStart; of the present life
+}
+
+// StartCollector starts a collector and waits until it is subscribed.
+func StartCollector(t T, spec CollectorSpec, options ...Option) *Collector {
+	t.Helper()
+	c := LaunchCollector(t, spec, options...)
+	c.ready()
+	return c
+}
+
+// LaunchCollector starts a collector and does not wait: for tests in which it must fail to start, or be killed before.
+func LaunchCollector(t T, spec CollectorSpec, options ...Option) *Collector {
+	t.Helper()
+	p := Start(t, with(Command{Name: "collector", Role: "collector", Spec: spec}, options))
+	return &Collector{Process: p, Dir: spec.Dir}
+}
+
+// Restart starts the collector again on its directory and waits until it is subscribed.
+func (c *Collector) Restart() {
+	c.t.Helper()
+	c.Process.Relaunch()
+	c.ready()
+}
+
+func (c *Collector) ready() {
+	c.t.Helper()
+	var s CollectorStart
+	c.Ready(&s)
+	c.Took = s.Took
+}
+
+// Stats asks for the collector's counters.
+func (c *Collector) Stats() CollectorStats {
+	c.t.Helper()
+	var s CollectorStats
+	c.Ask("stats", &s)
+	return s
+}
+
+// Path is a file in the log directory.
+func (c *Collector) Path(name string) string { return filepath.Join(c.Dir, name) }
+
+func playCollector(r *Role) error {
+	var spec CollectorSpec
+	if err := r.Spec(&spec); err != nil {
+		return err
+	}
+	begin := time.Now()
+	c, err := collector.Start(context.Background(), collector.Config{
+		Dir: spec.Dir, Handlers: spec.Handlers, FSync: spec.FSync, Prefix: spec.Prefix, Version: "test",
+		NATS:        natsconn.Config{URL: spec.URL, Name: "collector under test"},
+		Diagnostics: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	if err != nil {
+		return err
+	}
+	r.Ready(CollectorStart{Took: time.Since(begin)})
+	return serve(r, func(word, _ string) (any, error) { return answer(c, word) },
+		func() error { return c.Close(context.Background()) })
+}
+
+// CollectorStats are a collector's counters as they come out of its process.
+type CollectorStats struct {
+	collector.Stats        // without Stalled, an error, which does not survive the way through JSON
+	StalledBy       string // its text
+}
+
+func plainStats(s collector.Stats) CollectorStats {
+	plain := CollectorStats{Stats: s}
+	if s.Stalled != nil {
+		plain.Stats.Stalled, plain.StalledBy = nil, s.Stalled.Error()
+	}
+	return plain
+}

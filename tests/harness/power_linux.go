@@ -1,0 +1,125 @@
+package harness
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// A PowerDisk is an ext4 file system on a loop device whose power can be cut: what has not been synced by then is gone, as it is
+// for a machine that loses its power.
+type PowerDisk struct {
+	t     T
+	image string
+	Dir   string
+}
+
+// NewPowerDisk makes and mounts a file system of so many bytes. It needs root; see CanCutPower.
+func NewPowerDisk(t T, size int64) *PowerDisk {
+	t.Helper()
+	d := &PowerDisk{t: t, image: filepath.Join(t.TempDir(), "disk"), Dir: t.TempDir()}
+	if err := d.make(size); err != nil {
+		t.Fatalf("make a disk: %v", err)
+	}
+	if err := d.mount(); err != nil {
+		t.Fatalf("mount the disk: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(d.Dir, syscall.MNT_DETACH); err != nil {
+			t.Errorf("unmount %s: %v", d.Dir, err)
+		}
+	})
+	return d
+}
+
+func (d *PowerDisk) make(size int64) error {
+	if err := os.WriteFile(d.image, nil, 0o600); err != nil {
+		return err
+	}
+	if err := os.Truncate(d.image, size); err != nil {
+		return err
+	}
+	return command("mkfs.ext4", "-q", "-F", d.image)
+}
+
+func (d *PowerDisk) mount() error {
+	return command("mount", "-t", "ext4", "-o", "loop", d.image, d.Dir)
+}
+
+func command(name string, args ...string) error {
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// Shutdown of ext4 without writing its journal out; include/uapi/linux/ext4.h.
+const (
+	ext4Shutdown          = 0x8004587d // EXT4_IOC_SHUTDOWN
+	ext4ShutdownNoJournal = 2          // EXT4_GOING_FLAGS_NOLOGFLUSH
+)
+
+// Cut cuts the power: from now on every call that concerns the disk fails, and nothing more gets onto it.
+func (d *PowerDisk) Cut() {
+	d.t.Helper()
+	if err := d.cut(); err != nil {
+		d.t.Fatalf("cut the power of %s: %v", d.Dir, err)
+	}
+}
+
+func (d *PowerDisk) cut() error {
+	dir, err := os.Open(d.Dir)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return unix.IoctlSetPointerInt(int(dir.Fd()), ext4Shutdown, ext4ShutdownNoJournal)
+}
+
+// Restore brings the power back. Whoever had files open on the disk must be dead.
+func (d *PowerDisk) Restore() {
+	d.t.Helper()
+	Until(d.t, "the disk to be unmounted", func() bool { return syscall.Unmount(d.Dir, 0) == nil })
+	if err := d.mount(); err != nil {
+		d.t.Fatalf("mount the disk again: %v", err)
+	}
+}
+
+// CanCutPower says why NewPowerDisk does not work here; nil when it does.
+func CanCutPower() error {
+	if os.Getuid() != 0 {
+		return fmt.Errorf("cutting the power of a disk needs root")
+	}
+	if _, err := exec.LookPath("mkfs.ext4"); err != nil {
+		return fmt.Errorf("cutting the power of a disk: %w", err)
+	}
+	dir, err := os.MkdirTemp("", "power-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	d := &PowerDisk{image: filepath.Join(dir, "disk"), Dir: filepath.Join(dir, "mounted")}
+	if err := os.Mkdir(d.Dir, 0o700); err != nil {
+		return err
+	}
+	if err := d.make(8 << 20); err != nil {
+		return fmt.Errorf("cutting the power of a disk: %w", err)
+	}
+	if err := d.mount(); err != nil { // no loop devices in many containers
+		return fmt.Errorf("cutting the power of a disk: %w", err)
+	}
+	cut := d.cut()
+	if err := syscall.Unmount(d.Dir, 0); err != nil {
+		return err
+	}
+	if cut != nil {
+		return fmt.Errorf("cutting the power of a disk: %w", cut)
+	}
+	return nil
+}
