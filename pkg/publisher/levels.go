@@ -34,10 +34,15 @@ type levelTable struct {
 	given bool                    // the root's level was set, it is not the default
 	names map[string]record.Level // the other names that were set
 
-	// cache is direct-mapped, so that it stays small whatever names a program makes up. A slot is
-	// replaced as a whole; two writers of one slot cost each other a lookup, nothing else.
+	// cache is a hash table that never grows, so that it stays small whatever names a program makes
+	// up: a name stands in one of the levelWays slots from its hash on, and the first of them is given
+	// to the newcomer when all are taken. A slot is replaced as a whole; two writers of one slot cost
+	// each other a lookup, nothing else.
 	cache [256]atomic.Pointer[levelEntry]
 }
+
+// levelWays keeps names that hash alike from driving each other out, at an allocation per call.
+const levelWays = 4
 
 type levelEntry struct {
 	name  string
@@ -62,9 +67,18 @@ func (t *levelTable) of(name string) (level record.Level, given bool) {
 	if len(t.names) == 0 {
 		return t.root, t.given
 	}
-	slot := &t.cache[maphash.String(levelSeed, name)%uint64(len(t.cache))]
-	if e := slot.Load(); e != nil && e.name == name {
-		return e.level, e.given
+	hash := maphash.String(levelSeed, name)
+	slot := &t.cache[hash%uint64(len(t.cache))]
+	for way := range uint64(levelWays) {
+		at := &t.cache[(hash+way)%uint64(len(t.cache))]
+		e := at.Load()
+		if e == nil {
+			slot = at
+			break
+		}
+		if e.name == name {
+			return e.level, e.given
+		}
 	}
 	e := &levelEntry{name: strings.Clone(name)}
 	e.level, e.given = t.resolve(name)
