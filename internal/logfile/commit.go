@@ -5,10 +5,18 @@ import (
 	"time"
 )
 
-// Source is the position in a stream (I8).
+// Source is the position in a stream (I8): everything of it up to Seq is dealt
+// with. A stream that was made anew has another Created, and its seqs say nothing
+// about those of the old one.
+//
+// Its way through a store: each Commit states, beside the bytes and the runs, how
+// far it took the stream. After Open and after Resume, Store.Source is where to
+// read on, at Seq + 1: it has gone back together with the files and the table
+// (I6). The zero value means from the start; it also comes when the journal was
+// lost. And Store.Synced is how far the stream may be purged.
 type Source struct {
 	Stream  string
-	Created time.Time
+	Created time.Time // kept to the nanosecond, in UTC
 	Seq     uint64
 }
 

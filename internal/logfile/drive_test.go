@@ -33,6 +33,8 @@ type driver struct {
 	// that of what was ever tried.
 	acked, sent map[string]Run
 	failures    int
+	// synced is the furthest that Store.Synced said a stream may be purged.
+	synced uint64
 }
 
 const logDir = "/srv/logs"
@@ -75,6 +77,33 @@ func (d *driver) open(m *mount, o Options) error {
 	return nil
 }
 
+// position is where a stream stands whose messages are the records of the table,
+// one each: Source must say the same after every recovery (I6).
+func position(table map[string]Run) *Source {
+	s := &Source{Stream: "LOGS", Created: time.Unix(1_700_000_000, 1).UTC()}
+	for _, r := range table {
+		s.Seq += r.Last
+	}
+	return s
+}
+
+// checkPosition holds the position against the table, and against how far the
+// stream was purged.
+func (d *driver) checkPosition() error {
+	got := d.store.Source()
+	if want := *position(d.table); got != want && got != (Source{}) || got.Seq != want.Seq {
+		return fmt.Errorf("position %v, table says %v", got, want)
+	}
+	if got.Seq < d.synced {
+		return fmt.Errorf("position %v, purged up to %d", got, d.synced)
+	}
+	if now := d.store.Synced().Seq; now > got.Seq {
+		return fmt.Errorf("synced up to %d, which is beyond the position %v", now, got)
+	}
+	d.synced = max(d.synced, d.store.Synced().Seq)
+	return nil
+}
+
 // commit sends some records of some runs. With mistakes, it resumes after them.
 func (d *driver) commit() error {
 	var c Commit
@@ -101,6 +130,7 @@ func (d *driver) commit() error {
 	var result error
 	called := false
 	table := maps.Clone(d.table)
+	c.Source = position(table)
 	d.store.Commit(c, func(err error) {
 		called = true
 		if result = err; err == nil {
@@ -110,6 +140,7 @@ func (d *driver) commit() error {
 	if !called {
 		d.t.Fatal("done was not called")
 	}
+	d.synced = max(d.synced, d.store.Synced().Seq)
 	if result != nil {
 		d.failures++
 	}
@@ -123,7 +154,7 @@ func (d *driver) resume() error {
 		var table map[string]Run
 		if table, err = d.store.Resume(); err == nil {
 			d.table = table
-			return nil
+			return d.checkPosition()
 		}
 	}
 	return err
@@ -139,6 +170,7 @@ func (d *driver) script() error {
 		case err != nil:
 		case i%4 == 1:
 			err = d.store.Check()
+			d.synced = max(d.synced, d.store.Synced().Seq)
 		case i == 6:
 			err = d.store.Rotate()
 		case i == 9:
@@ -178,6 +210,7 @@ func (d *driver) settleDown() error {
 		}
 		var result error
 		table := maps.Clone(d.table)
+		c.Source = position(table)
 		d.store.Commit(c, func(err error) {
 			if result = err; err == nil {
 				d.acked = table

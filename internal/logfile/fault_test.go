@@ -162,7 +162,7 @@ func recoverAndGoOn(t *testing.T, n int, disk *disk, d *driver, policy Policy) {
 	if err := d.open(disk.mount(), Options{FSync: policy, Report: func(e Event) { events = append(events, e) }}); err != nil {
 		t.Fatalf("call %d: recover: %v", n, err)
 	}
-	if err := errors.Join(within(d.table, d.acked, d.sent), disk.check(d.table)); err != nil {
+	if err := errors.Join(within(d.table, d.acked, d.sent), disk.check(d.table), d.checkPosition()); err != nil {
 		t.Fatalf("call %d: after recovery: %v; %s; %v", n, err, disk.names(), events)
 	}
 	for _, e := range events {

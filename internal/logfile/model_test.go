@@ -44,7 +44,7 @@ func runModel(t *testing.T, r *rapid.T, policy Policy) {
 			d.acked = map[string]Run{}
 			d.sent = d.table
 		}
-		if err := errors.Join(within(d.table, d.acked, d.sent), disk.check(d.table)); err != nil {
+		if err := errors.Join(within(d.table, d.acked, d.sent), disk.check(d.table), d.checkPosition()); err != nil {
 			r.Fatal("after restart: ", err, " ", disk.names())
 		}
 	}

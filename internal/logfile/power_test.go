@@ -67,7 +67,7 @@ func recoverFromPowerCut(t *testing.T, at string, disk *disk, d *driver, policy 
 		// what they go on with is not what this test looks at.
 		d.acked = map[string]Run{}
 	}
-	if err := errors.Join(within(d.table, d.acked, d.sent), disk.check(d.table)); err != nil {
+	if err := errors.Join(within(d.table, d.acked, d.sent), disk.check(d.table), d.checkPosition()); err != nil {
 		t.Fatalf("%s: after recovery: %v; %s; %v", at, err, disk.names(), events)
 	}
 	if err := d.script(); err != nil {

@@ -12,8 +12,8 @@ import (
 // Store owns the log files of one directory, and those in other directories that
 // it was given.
 //
-// One goroutine, the writer, calls its methods; Stats may be called from
-// anywhere.
+// One goroutine, the writer, calls its methods; Stats and Synced may be called
+// from anywhere.
 type Store struct {
 	opts    Options // complete
 	main    *folder
@@ -84,6 +84,22 @@ func (s *Store) Source() Source {
 	_ = s.drain()
 	return s.journal.state.source
 }
+
+// Synced is the position up to which everything is on the disk as far as the
+// FSYNC policies ask for it: no crash and no power cut takes Source back behind
+// it. So it is how far a stream may be purged; with FSYNC by interval it follows
+// Source within the interval, without anyone calling.
+//
+//	if at := store.Synced(); at.Stream == name && at.Created.Equal(created) {
+//		purge up to and including at.Seq, less what is kept for others
+//	}
+//
+// The comparison is needed: after the stream was made anew, Synced is a position
+// in the old one until the first sync of the new. With FSYNC never nothing is
+// ever known to be on the disk and nothing is promised about power cuts, so it is
+// the same as Source; what is in a file whose own policy is never, is not waited
+// for either. It may be called from any goroutine, and waits for nothing.
+func (s *Store) Synced() Source { return s.syncer.position() }
 
 // drain waits until no commit is under way: then the journal is the writer's.
 // The error is the one that ended the commits, if one did.

@@ -38,13 +38,20 @@ type syncer struct {
 	dirty    map[*handle]uint64 // writes that wait for a sync
 	busy     bool               // a sync is under way
 	deadline time.Time          // of the next sync; zero: nothing waits
-	appended uint64             // the last checkpoint in the journal
-	synced   uint64             // up to here checkpoints, and what they state, are on the disk
+	appended point              // the last checkpoint in the journal
+	synced   point              // up to here checkpoints, and what they state, are on the disk
 	journal  [2]*handle         // the journal's files, held
 	lazy     bool               // a policy other than never has been seen
 	waiting  []job              // housekeeping that waits for a sync
 	failed   error
 	rewrite  bool // the failure may have lost journal entries
+}
+
+// point is a checkpoint by its number, and the position in the stream that it
+// states.
+type point struct {
+	number uint64
+	source Source
 }
 
 // pending is a commit on its way to the disk, or a request to the syncer.
@@ -70,7 +77,7 @@ func newSyncer(s *Store, inline bool) *syncer {
 		ended:  make(chan struct{}),
 		dirty:  map[*handle]uint64{},
 		lazy:   s.opts.FSync.mode != modeNever,
-		synced: s.journal.floor,
+		synced: point{s.journal.floor, s.journal.durable.source},
 	}
 	if inline {
 		close(y.ended)
@@ -280,7 +287,7 @@ func (y *syncer) background() error {
 		y.fail(err, true)
 	} else {
 		y.mu.Lock()
-		y.synced = max(y.synced, forced.number)
+		y.reachedLocked(forced.upTo)
 		y.mu.Unlock()
 	}
 	y.release(forced.jobs, err)
@@ -289,8 +296,8 @@ func (y *syncer) background() error {
 
 // forced is what a sync of the files covers, once the journal is synced too.
 type forced struct {
-	number uint64 // checkpoints up to here
-	jobs   []job
+	upTo point // checkpoints up to here
+	jobs []job
 }
 
 // release hands jobs to the keeper; after an error they wait for the next sync.
@@ -314,7 +321,7 @@ func (y *syncer) force() (forced, error) {
 		return forced{}, y.failed
 	}
 	taken := y.dirty
-	f := forced{number: y.appended, jobs: y.waiting}
+	f := forced{upTo: y.appended, jobs: y.waiting}
 	y.dirty = map[*handle]uint64{}
 	y.waiting = nil
 	y.deadline = time.Time{}
@@ -368,16 +375,30 @@ func (y *syncer) settled() uint64 {
 	if !y.lazy {
 		return selfSettled
 	}
-	return y.synced
+	return y.synced.number
+}
+
+// position is the place in the stream that the last sync reached.
+func (y *syncer) position() Source {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.synced.source
+}
+
+// reachedLocked notes that everything up to p is on the disk.
+func (y *syncer) reachedLocked(p point) {
+	if p.number >= y.synced.number {
+		y.synced = p
+	}
 }
 
 // recorded notes the last checkpoint in the journal, and the journal's files.
 func (y *syncer) recorded(j *journal) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	y.appended = j.number
+	y.appended = point{j.number, j.state.source}
 	if j.floor == j.number {
-		y.synced = max(y.synced, j.number)
+		y.reachedLocked(y.appended)
 	} else if j.floor < j.content && y.lazy && y.failed == nil {
 		y.within(y.store.opts.FSync.interval())
 	}

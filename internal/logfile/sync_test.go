@@ -438,3 +438,96 @@ func TestFilePolicy(t *testing.T) {
 		}
 	})
 }
+
+// TestSynced: the position that a stream may be purged to is that of the last
+// sync, not of the last commit; with FSYNC always the two are the same before a
+// commit is acknowledged.
+func TestSynced(t *testing.T) {
+	at := func(seq uint64) *Source {
+		return &Source{Stream: "LOGS", Created: time.Unix(1_700_000_000, 0).UTC(), Seq: seq}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		m := newDisk().mount()
+		var g gate
+		m.syncing = g.syncing
+		s, f := openLive(t, m, Options{FSync: Every(time.Second)})
+		check := func(when string, source, synced uint64) {
+			t.Helper()
+			if a, b := s.Source().Seq, s.Synced().Seq; a != source || b != synced {
+				t.Errorf("%s: position %d, synced %d; want %d and %d", when, a, b, source, synced)
+			}
+		}
+		commit := func(seq uint64) {
+			f.Append([]byte("x\n"))
+			s.Commit(Commit{Source: at(seq)}, func(err error) {
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		check("fresh", 0, 0)
+		commit(5)
+		check("committed", 5, 0)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		check("after the interval", 5, 5)
+		if got := s.Synced(); got != *at(5) {
+			t.Errorf("synced is %v", got)
+		}
+		release := g.block()
+		commit(6)
+		time.Sleep(2 * time.Second)
+		commit(7) // while what is before it is being forced
+		synctest.Wait()
+		check("while a sync hangs", 7, 5)
+		release()
+		synctest.Wait()
+		check("after a sync that began before the last commit", 7, 6)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		check("at rest", 7, 7)
+		// A position alone: nothing but the journal has to get to the disk.
+		s.Commit(Commit{Source: at(8)}, func(error) {})
+		check("position alone", 8, 7)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		check("position alone, at rest", 8, 8)
+		commit(9)
+		m.set(func(_ int, call, _ string) outcome {
+			if call == "sync" {
+				return outcome{err: syscall.EIO}
+			}
+			return outcome{}
+		})
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		m.set(nil)
+		check("after a sync that failed", 9, 8)
+		if _, err := s.Resume(); err != nil {
+			t.Fatal(err)
+		}
+		commit(10)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		check("resumed", 10, 10)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		s, _ = openLive(t, m.disk.mount(), Options{})
+		check("opened again", 10, 10)
+		_ = s.Close()
+
+		for _, policy := range []Policy{Always, Never} {
+			s, f = openLive(t, newDisk().mount(), Options{FSync: policy})
+			f.Append([]byte("x\n"))
+			s.Commit(Commit{Source: at(3)}, func(err error) {
+				if got := s.Synced().Seq; err != nil || got != 3 {
+					t.Errorf("%v: acknowledged with %v, synced up to %d", policy, err, got)
+				}
+			})
+			synctest.Wait()
+			check(policy.String(), 3, 3)
+			_ = s.Close()
+		}
+	})
+}
