@@ -103,9 +103,9 @@ func rotated(urls []string) []string {
 
 func BenchmarkRoute(b *testing.B) {
 	r := &router{}
-	r.add(Filter{}, discard{})
-	r.add(Filter{Level: record.Warn}, discard{})
-	r.add(Filter{Loggers: []string{"etl.load1", "trades.*"}}, discard{})
+	r.add(record.Filter{}, discard{})
+	r.add(record.Filter{Level: record.Warn}, discard{})
+	r.add(record.Filter{Loggers: []string{"etl.load1", "trades.*"}}, discard{})
 	p, batch, payload := benchBatch(b)
 	from := &run{id: p.id, routes: r.wanted("etl", "w1")}
 	g := &group{}

@@ -13,6 +13,7 @@ import (
 	"github.com/logbraid/logbraid/internal/logfile"
 	"github.com/logbraid/logbraid/internal/natsconn"
 	"github.com/logbraid/logbraid/internal/problem"
+	"github.com/logbraid/logbraid/pkg/record"
 )
 
 // Config says what to collect and where to put it. The zero value of every field but the connection
@@ -77,7 +78,7 @@ type plan struct {
 	dir      string // absolute
 	policy   logfile.Policy
 	handlers []HandlerSpec
-	filters  []Filter // of Extra
+	filters  []record.Filter // of Extra
 }
 
 // Validate finds everything that is wrong, without starting anything. The error is a list, each problem

@@ -26,7 +26,7 @@ type HandlerSpec struct {
 	Kind   Kind
 	Path   string // file, json: the path with its placeholders; a relative one is relative to the working directory
 	Stream string // console: "stdout" or "stderr"
-	Filter Filter
+	Filter record.Filter
 	Format string // "text", "json", or a name in Config.Formats
 	Color  string // console: "auto", "always" or "never"
 
@@ -115,7 +115,7 @@ func ParseHandler(handler string) (HandlerSpec, error) {
 }
 
 // parseFilter reads what a user handler wants.
-func parseFilter(query string, l *problem.List) Filter {
+func parseFilter(query string, l *problem.List) record.Filter {
 	h := HandlerSpec{URL: query, Kind: kindUser}
 	h.parseOptions(query, l)
 	return h.Filter
@@ -204,13 +204,9 @@ func setLevel(h *HandlerSpec, value string) (err error) {
 // setPatterns collects patterns: several in one value, separated by commas, or the option several times.
 func setPatterns(field func(*HandlerSpec) *[]string) func(*HandlerSpec, string) error {
 	return func(h *HandlerSpec, value string) error {
-		for p := range strings.SplitSeq(value, ",") {
-			if p = strings.TrimSpace(p); p == "" || p == "!" {
-				return fmt.Errorf("%q has an empty pattern", value)
-			}
-			*field(h) = append(*field(h), p)
-		}
-		return nil
+		patterns, err := record.ParsePatterns(value)
+		*field(h) = append(*field(h), patterns...)
+		return err
 	}
 }
 

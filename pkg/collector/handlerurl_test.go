@@ -15,7 +15,7 @@ import (
 
 func TestParseHandler(t *testing.T) {
 	for url, want := range map[string]HandlerSpec{
-		"console://stderr?level=warn&color=always": {Kind: KindConsole, Stream: "stderr", Format: "text", Color: "always", Filter: Filter{Level: record.Warn}},
+		"console://stderr?level=warn&color=always": {Kind: KindConsole, Stream: "stderr", Format: "text", Color: "always", Filter: record.Filter{Level: record.Warn}},
 		"console://stdout?format=json":             {Kind: KindConsole, Stream: "stdout", Format: "json", Color: "auto"},
 		"console:":                                 {Kind: KindConsole, Stream: "stderr", Format: "text", Color: "auto"},
 		"json://logs/app.jsonl":                    {Kind: KindJSON, Path: "logs/app.jsonl", Format: "json", Color: "auto"},
@@ -25,12 +25,12 @@ func TestParseHandler(t *testing.T) {
 		"file://{app}/{worker}.log?format=mine":    {Kind: KindFile, Path: "{app}/{worker}.log", Format: "mine", Color: "auto"},
 		"file://a%20b%3fc.log":                     {Kind: KindFile, Path: "a b?c.log", Format: "text", Color: "auto"},
 		"file:///l/app.log?level=INFO&rotate=100MiB&every=24h&keep=7&max_age=30d&max_total=10GiB&compress=zstd&fsync=always": {
-			Kind: KindFile, Path: "/l/app.log", Format: "text", Color: "auto", Filter: Filter{Level: record.Info},
+			Kind: KindFile, Path: "/l/app.log", Format: "text", Color: "auto", Filter: record.Filter{Level: record.Info},
 			Rotate: 100 << 20, Every: 24 * time.Hour, Keep: 7, MaxAge: 30 * 24 * time.Hour, MaxTotal: 10 << 30, Compress: "zstd", FSync: "always",
 		},
 		"json://x.jsonl?logger=trades.*,orders&logger=!trades.test&app=etl&worker=w1,w2&level=&fsync=500ms&compress=none": {
 			Kind: KindJSON, Path: "x.jsonl", Format: "json", Color: "auto", FSync: "500ms",
-			Filter: Filter{Loggers: []string{"trades.*", "orders", "!trades.test"}, Apps: []string{"etl"}, Workers: []string{"w1", "w2"}},
+			Filter: record.Filter{Loggers: []string{"trades.*", "orders", "!trades.test"}, Apps: []string{"etl"}, Workers: []string{"w1", "w2"}},
 		},
 	} {
 		want.URL = url
@@ -182,7 +182,7 @@ func FuzzParseHandler(f *testing.F) {
 		if _, err := h.fileOptions(); err != nil {
 			t.Fatalf("%q: accepted, but the files do not take its options: %v", url, err)
 		}
-		h.Filter.matchIdentity("app", "worker")
-		h.Filter.matchLogger("a.b.c")
+		h.Filter.MatchIdentity("app", "worker")
+		h.Filter.MatchLogger("a.b.c")
 	})
 }

@@ -40,7 +40,7 @@ type sink interface {
 // A router decides which lines go to which sinks. It looks at a record only as far as some filter asks: not at
 // all for a handler that takes everything, else at the head, by its fixed offsets.
 type router struct {
-	filters []Filter
+	filters []record.Filter
 	sinks   []sink
 
 	whole  routeSet                   // take everything from the workers they want
@@ -67,7 +67,7 @@ const (
 	maxLoggerName = 256
 )
 
-func (r *router) add(f Filter, s sink) {
+func (r *router) add(f record.Filter, s sink) {
 	bit := routeSet(1) << len(r.sinks)
 	r.filters = append(r.filters, f)
 	r.sinks = append(r.sinks, s)
@@ -89,7 +89,7 @@ func (r *router) add(f Filter, s sink) {
 func (r *router) wanted(app, worker string) routeSet {
 	var s routeSet
 	for i, f := range r.filters {
-		if f.matchIdentity(app, worker) {
+		if f.MatchIdentity(app, worker) {
 			s |= 1 << i
 		}
 	}
@@ -144,7 +144,7 @@ func (r *router) match(logger []byte) routeSet {
 	if !ok {
 		p.logger = string(logger)
 		for i, f := range r.filters {
-			if f.matchLogger(p.logger) {
+			if f.MatchLogger(p.logger) {
 				p.routes |= 1 << i
 			}
 		}

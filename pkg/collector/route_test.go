@@ -32,7 +32,7 @@ func (k *keep) take(_ *group, p []byte, n int, _ *run) error {
 // each filter for each line.
 func TestRouteAgainstReference(t *testing.T) {
 	loggers := []string{"", "etl", "etl.load", "trades.fx", "trades", "noise", "ünï\"code"}
-	filters := []Filter{
+	filters := []record.Filter{
 		{},
 		{Level: record.Warn},
 		{Level: record.Trace, Loggers: []string{"trades.*"}},
@@ -66,7 +66,7 @@ func TestRouteAgainstReference(t *testing.T) {
 				line := makeLine(id, seq, level, logger, strings.Repeat("m", rnd.IntN(50)))
 				p = append(p, line...)
 				for i, f := range filters {
-					if level >= f.Level && f.matchLogger(logger) && f.matchIdentity(id.App, id.Worker) {
+					if level >= f.Level && f.MatchLogger(logger) && f.MatchIdentity(id.App, id.Worker) {
 						want[i].Write(line)
 					}
 				}
@@ -92,7 +92,7 @@ func TestRouteAgainstReference(t *testing.T) {
 // Names come from workers: the router's memory of them has bounds.
 func TestRouterForgetsLoggers(t *testing.T) {
 	r := &router{}
-	r.add(Filter{Loggers: []string{"a.*"}}, &keep{})
+	r.add(record.Filter{Loggers: []string{"a.*"}}, &keep{})
 	for i := range 3 * maxLoggers {
 		r.match([]byte(fmt.Sprint("b.", i)))
 	}

@@ -1,6 +1,9 @@
-package collector
+package record
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func TestMatchLogger(t *testing.T) {
 	for _, c := range []struct {
@@ -23,12 +26,12 @@ func TestMatchLogger(t *testing.T) {
 	} {
 		f := Filter{Loggers: c.patterns}
 		for _, name := range c.pass {
-			if !f.matchLogger(name) {
+			if !f.MatchLogger(name) {
 				t.Errorf("%v does not let %q pass", c.patterns, name)
 			}
 		}
 		for _, name := range c.not {
-			if f.matchLogger(name) {
+			if f.MatchLogger(name) {
 				t.Errorf("%v lets %q pass", c.patterns, name)
 			}
 		}
@@ -43,7 +46,7 @@ func TestMatchIdentity(t *testing.T) {
 	}{
 		{"etl", "w1", true}, {"etl.load", "w", true}, {"etl", "w3", false}, {"sim", "w1", false}, {"etl", "x", false},
 	} {
-		if got := f.matchIdentity(c.app, c.worker); got != c.want {
+		if got := f.MatchIdentity(c.app, c.worker); got != c.want {
 			t.Errorf("%s/%s: %t", c.app, c.worker, got)
 		}
 	}
@@ -60,5 +63,25 @@ func TestGlobIsNotExponential(t *testing.T) {
 	}
 	if glob(pattern+"b", name) {
 		t.Error("matches")
+	}
+}
+
+func TestParsePatterns(t *testing.T) {
+	got, err := ParsePatterns("trades.*, orders,!trades.test")
+	if want := []string{"trades.*", "orders", "!trades.test"}; err != nil || !slices.Equal(got, want) {
+		t.Errorf("%q, %v", got, err)
+	}
+	for _, bad := range []string{"", "a,,b", "!", "a, !"} {
+		if got, err := ParsePatterns(bad); err == nil {
+			t.Errorf("%q gives %q", bad, got)
+		}
+	}
+}
+
+// A pattern that a program made itself may be empty: it must not end the program.
+func TestEmptyPattern(t *testing.T) {
+	f := Filter{Loggers: []string{""}, Apps: []string{""}, Workers: []string{"!"}}
+	if !f.MatchLogger("") || f.MatchIdentity("etl", "w1") || !f.MatchIdentity("", "w1") {
+		t.Error("an empty pattern is not the empty name's")
 	}
 }

@@ -1,41 +1,56 @@
-package collector
+package record
 
 import (
+	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/logbraid/logbraid/pkg/record"
 )
 
-// A Filter says which records a handler gets: those that pass all four parts. The zero value passes
-// everything.
+// A Filter says which records a handler or a consumer gets: those that pass all four parts. The
+// zero value passes everything.
 //
-// A list passes a name that matches one of its patterns; patterns that begin with '!' take names away
-// again (a list of nothing else starts from everything). Within a pattern * stands for any text and
-// ? for one character.
+// A list passes a name that matches one of its patterns; patterns that begin with '!' take names
+// away again (a list of nothing else starts from everything). Within a pattern * stands for any
+// text and ? for one character.
 type Filter struct {
-	Level record.Level // least severe level that passes
+	Level Level // least severe level that passes
 
 	// Loggers are matched along the dots, as levels are inherited: a pattern covers the loggers it
-	// matches and everything below them. trades.* covers trades.fx and trades.fx.eu, not trades and not
-	// tradesman; trades covers trades and trades.fx; *.sql covers etl.sql; **.sql covers etl.load.sql, too.
+	// matches and everything below them. trades.* covers trades.fx and trades.fx.eu, not trades and
+	// not tradesman; trades covers trades and trades.fx; *.sql covers etl.sql; **.sql covers
+	// etl.load.sql, too.
 	Loggers []string
 	Apps    []string // matched as a whole
 	Workers []string // matched as a whole
 }
 
-func (f Filter) matchIdentity(app, worker string) bool {
+// MatchIdentity reports whether the records of a worker pass the filter's Apps and Workers.
+func (f Filter) MatchIdentity(app, worker string) bool {
 	return matchList(f.Apps, app, glob) && matchList(f.Workers, worker, glob)
 }
 
-func (f Filter) matchLogger(name string) bool { return matchList(f.Loggers, name, matchTree) }
+// MatchLogger reports whether a logger passes the filter's Loggers.
+func (f Filter) MatchLogger(name string) bool { return matchList(f.Loggers, name, matchTree) }
+
+// ParsePatterns reads what a Filter's list holds from text: patterns separated by commas, with
+// spaces around them that count for nothing.
+func ParsePatterns(text string) ([]string, error) {
+	var patterns []string
+	for p := range strings.SplitSeq(text, ",") {
+		if p = strings.TrimSpace(p); p == "" || p == "!" {
+			return nil, fmt.Errorf("%q has an empty pattern", text)
+		}
+		patterns = append(patterns, p)
+	}
+	return patterns, nil
+}
 
 func matchList(patterns []string, name string, match func(pattern, name string) bool) bool {
-	included := !slices.ContainsFunc(patterns, func(p string) bool { return p[0] != '!' })
+	included := !slices.ContainsFunc(patterns, func(p string) bool { return !strings.HasPrefix(p, "!") })
 	for _, p := range patterns {
-		if p[0] != '!' {
+		if unwanted, ok := strings.CutPrefix(p, "!"); !ok {
 			included = included || match(p, name)
-		} else if match(p[1:], name) {
+		} else if match(unwanted, name) {
 			return false
 		}
 	}
