@@ -247,6 +247,58 @@ func TestTruncateNoRecord(t *testing.T) {
 	}
 }
 
+// hardToCut are objects whose length is not where a record of ours has it: in the time, in keys of
+// ours that come again or are spelled in escapes, behind the brace.
+var hardToCut = func() []string {
+	long := strings.Repeat("x", 3000)
+	escaped := ""
+	for _, k := range []string{"time", "level", "logger", "msg", "error", "stack", "caller", "foreign", "app", "worker", "run", "seq"} {
+		escaped += `,"`
+		for _, c := range []byte(k) {
+			escaped += fmt.Sprintf(`\u%04x`, c)
+		}
+		escaped += `":"a value of some length, more than is left alone"`
+	}
+	tail := string(testTail) + "42}\n"
+	return []string{
+		`{"time":"` + long + `","msg":"m"}`,
+		`{"time":"` + long + `","level":"` + long + `","foreign":"` + long + `"` + tail,
+		`{"msg":"m"` + strings.Repeat(`,"msg":"the same key again and again"`, 100) + "}\n",
+		`{"time":"2026-11-21T10:00:00.123456789Z"` + strings.Repeat(`,"time":"2026-11-21T10:00:00.123456789Z"`, 100) + tail,
+		`{` + escaped[1:] + `}`,
+		`{"msg":"m"}` + strings.Repeat(" ", 3000),
+		strings.Repeat(" ", 3000) + `{"msg":"m"}` + strings.Repeat("\t", 3000) + "\n",
+		`{` + strings.Repeat(" ", 3000) + `}`,
+		`{"truncated":true` + strings.Repeat(`,"original_length":18446744073709551615`, 100) + tail,
+		strings.Repeat("[", 3000),
+		strings.Repeat("\xff", 3000) + "\n",
+	}
+}()
+
+// TestTruncateFloor: whatever the line, it becomes as short as max or as the floor.
+func TestTruncateFloor(t *testing.T) {
+	for _, l := range hardToCut {
+		tail := len(l) - len(strings.TrimSuffix(l, "\n")) + 1
+		if s, ok := ScanTail([]byte(l)); ok {
+			tail = len(l) - s.Start
+		}
+		for _, limit := range []int{-1, 0, 10, minBody, minBody + tail, 700, 1000} {
+			got := Truncate(nil, []byte(l), limit)
+			if len(got) > max(limit, minBody+tail) {
+				t.Errorf("%d bytes for %d: %.100s", len(got), limit, l)
+			}
+			if !json.Valid(got) || strings.HasSuffix(l, "\n") != strings.HasSuffix(string(got), "\n") {
+				t.Errorf("%.100s became %s", l, got)
+			}
+		}
+	}
+	// What is within the floor stays as it is, and is not said to be cut.
+	l := line(42, nil)
+	if got := Truncate(nil, l, 10); !bytes.Equal(got, l) {
+		t.Errorf("%s became %s", l, got)
+	}
+}
+
 // TestFinishCuts: what Finish cuts and what Truncate cuts is cut alike, and fits with any tail of up
 // to TailRoom.
 func TestFinishCuts(t *testing.T) {

@@ -13,46 +13,74 @@ import (
 // those with the longest names first. Time, level and the identity tail are kept, and
 // "truncated":true and "original_length" are added: the bytes that the line had without its
 // tail. A line that is no JSON object becomes the msg of one. The same line and max always give
-// the same result; a max that leaves fewer than 512 bytes beside the tail is taken as that.
+// the same result.
+//
+// There is a floor: a max that leaves fewer than 512 bytes beside the tail is taken as 512 bytes
+// and the tail. Into that every line can be cut, whatever it is; a shorter one is left as it is.
 func Truncate(dst, line []byte, max int) []byte {
-	if len(line) <= max {
+	if len(line) <= max || len(line) <= minBody {
 		return append(dst, line...)
 	}
 	end := len(line)
-	if end > 0 && line[end-1] == '\n' {
+	if line[end-1] == '\n' {
 		end--
 	}
 	first := skipSpace(line, 0)
 	after, bad := scanValue(line[:end], first, maxDepth)
 	if bad != "" || line[first] != '{' || skipSpace(line[:end], after) != end {
 		body := appendQuoted([]byte(`{"msg":`), line[:end])
-		dst = cutBody(dst, body, max-2)
+		dst = cutBody(dst, body, max-len(line[end:])-1)
 		return append(append(dst, '}'), line[end:]...)
 	}
-	at := after - 1
 	if t, ok := ScanTail(line); ok {
-		at = t.Start
+		return append(cutTo(dst, line[:t.Start], max-len(line[t.Start:])), line[t.Start:]...)
 	}
-	tail := line[at:]
-	dst = cutBody(dst, line[:at], max-len(tail))
-	return append(dst, tail...)
+	// Spaces between the brace and the newline are no part of a tail.
+	dst = cutTo(dst, line[:after-1], max-len(line[end:])-1)
+	return append(append(dst, '}'), line[end:]...)
 }
 
-// minValue is the length below which a value is not cut.
-const minValue = 24
+// cutTo appends body, cut if it does not fit.
+func cutTo(dst, body []byte, limit int) []byte {
+	if len(body) <= max(limit, minBody) {
+		return append(dst, body...)
+	}
+	return cutBody(dst, body, limit)
+}
+
+const (
+	// minValue is the length below which a value is not cut.
+	minValue = 24
+	// maxTime is the longest time that is never cut: ours takes 32 bytes, and a
+	// "time" that somebody else wrote is not one because it is called so.
+	maxTime = 40
+)
 
 type bodyField struct {
 	key, value []byte
+	name       string // of a key of ours, empty for any other
+	rank       int    // the lower, the sooner the field goes
 	gone       bool
 }
+
+// The ranks of fields.
+const (
+	rankUser   = iota // a user's
+	rankAgain         // one with a key of ours that stood before
+	rankOurs          // one of ours. Under their plain names all of them fit into minBody
+	rankAlways        // time and level
+)
 
 // cutBody appends body, cut to limit bytes, at least minBody.
 func cutBody(dst, body []byte, limit int) []byte {
 	limit = max(limit, minBody)
 	original := uint64(len(body))
 	var fields []bodyField
+	var seen [16]string // the names of ours that stood already
+	names := seen[:0]
 	for k, v := range Fields(body) { // up to where the closing brace is missing
-		switch string(plainKey(k)) {
+		f := bodyField{key: k, value: v}
+		switch name := string(plainKey(k)); name {
 		case "truncated":
 			continue
 		case "original_length":
@@ -60,8 +88,18 @@ func cutBody(dst, body []byte, limit int) []byte {
 				original = n
 			}
 			continue
+		default:
+			if !reserved(name) {
+				break
+			}
+			f.name, f.rank = name, rankOurs
+			if slices.Contains(names, name) {
+				f.rank = rankAgain
+			} else if names = append(names, name); name == "time" || name == "level" {
+				f.rank = rankAlways
+			}
 		}
-		fields = append(fields, bodyField{key: k, value: v})
+		fields = append(fields, f)
 	}
 	mark := strconv.AppendUint([]byte(`"truncated":true,"original_length":`), original, 10)
 	room := limit - len(mark) - 1
@@ -74,11 +112,14 @@ func cutBody(dst, body []byte, limit int) []byte {
 	if least > room {
 		order := make([]int, 0, len(fields))
 		for i, f := range fields {
-			if !reserved(string(plainKey(f.key))) {
+			if f.rank < rankAlways {
 				order = append(order, i)
 			}
 		}
 		slices.SortStableFunc(order, func(a, b int) int {
+			if n := fields[a].rank - fields[b].rank; n != 0 {
+				return n
+			}
 			if n := len(fields[b].key) - len(fields[a].key); n != 0 {
 				return n
 			}
@@ -146,10 +187,7 @@ func (f bodyField) cost(length int) int {
 }
 
 // fixed reports whether the value is never cut.
-func (f bodyField) fixed() bool {
-	k := string(plainKey(f.key))
-	return k == "time" || k == "level" || k == "foreign"
-}
+func (f bodyField) fixed() bool { return f.name == "time" && len(f.value) <= maxTime }
 
 // appendCut appends a value that is longer than length as a string of at most length bytes.
 func appendCut(dst, value []byte, length int) []byte {
