@@ -235,15 +235,32 @@ func (r *Ring) place(ordinal, n, share uint64) (off uint64, err error) {
 	return off, nil
 }
 
+// SealEmpty ends the run if nothing is held, and reports whether it is over. While
+// a record is held its fate is open: it may yet have to be told of as dropped,
+// which takes a seq. Only the sender calls this, so an empty ring stays one.
+func (r *Ring) SealEmpty() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.headCell.load() != r.tailCell.load() {
+		return false
+	}
+	r.sealLocked()
+	return true
+}
+
 // Seal ends the run: no further seq is given. It returns the closing statement.
 func (r *Ring) Seal() record.Batch {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.sealLocked()
+	return r.endLocked()
+}
+
+func (r *Ring) sealLocked() {
 	if !r.sealed {
 		r.sealed = true
 		r.stateCell.store(stateSealed)
 	}
-	return r.endLocked()
 }
 
 func (r *Ring) endLocked() record.Batch {

@@ -60,27 +60,40 @@ func (p *Publisher) Flush(ctx context.Context) error {
 	if p.console != nil {
 		return nil
 	}
-	until, released := p.ring.Progress()
+	left, cause := p.flushes.wait(ctx, p.done, p.ring.Progress)
+	if left == 0 {
+		return nil
+	}
+	return &UnackedError{Records: left, Kept: p.ring.Path(), cause: cause}
+}
+
+// wait returns when everything that is admitted now was released, or how much was
+// not, and why it waits no longer. progress tells what the ring has admitted and
+// released; ended is closed when nobody releases any more.
+func (f *flushes) wait(ctx context.Context, ended <-chan struct{}, progress func() (admitted, released uint64)) (left uint64, cause error) {
+	until, released := progress()
 	if released >= until {
-		return nil
+		return 0, nil
 	}
-	done := p.flushes.add(until)
-	defer p.flushes.remove(done)
-	// The acknowledgement may have come before the wait was known to the sender.
-	if _, released = p.ring.Progress(); released >= until {
-		return nil
+	done := f.add(until)
+	defer f.remove(done)
+	// The acknowledgement may have come between the look and the registration, when
+	// the sender saw nobody to tell. It may have been the last for a long time. So
+	// look once more: the sender releases first and then looks for who waits, so one
+	// of the two sees the other.
+	if _, released = progress(); released >= until {
+		return 0, nil
 	}
-	var cause error
 	select {
 	case <-done:
-		return nil
+		return 0, nil
 	case <-ctx.Done():
 		cause = context.Cause(ctx)
-	case <-p.done: // closed meanwhile
+	case <-ended: // closed meanwhile
 		cause = ErrClosed
 	}
-	if _, released = p.ring.Progress(); released >= until {
-		return nil
+	if _, released = progress(); released >= until {
+		return 0, nil
 	}
-	return &UnackedError{Records: until - released, Kept: p.ring.Path(), cause: cause}
+	return until - released, cause
 }

@@ -247,13 +247,13 @@ func (o *overflow) progressed() {
 	}
 }
 
-// seal ends the run, unless there are drops that the stream has not been told.
+// seal ends the run when nothing is left to say: every record acknowledged or given
+// up, every drop told, the outage's end as well. The three are looked at under mu
+// and the ring's own lock at once, because a log call that began before Close may
+// still be on its way. Its record may fit, or be dropped, or be sent and rejected;
+// each of these takes seqs of a run that is not over.
 func (o *overflow) seal() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.untold.count > 0 {
-		return false
-	}
-	o.ring.Seal()
-	return true
+	return o.untold.count == 0 && o.outage.dropped == 0 && o.ring.SealEmpty()
 }

@@ -282,17 +282,68 @@ func TestTellsAsSoonAsThereIsRoom(t *testing.T) {
 	})
 }
 
-// The run must not end with drops that nobody was told of.
+// The run must not end with drops that nobody was told of, nor while a record is
+// held that may come to be one.
 func TestSealWaitsForTelling(t *testing.T) {
 	h := newHarness(t, Shed)
+	mustNotSeal := func(why string) {
+		t.Helper()
+		if h.seal() {
+			t.Fatalf("sealed with %s", why)
+		}
+	}
 	h.fill()
 	_ = h.log(record.Info)
-	if h.seal() {
-		t.Fatal("sealed with untold drops")
-	}
+	mustNotSeal("untold drops")
 	h.ack(5)
+	if h.untold.count != 0 {
+		t.Fatal("not told although there was room")
+	}
+	mustNotSeal("records held")
+	for h.ring.Stats().Held > 0 {
+		if _, b, ok := h.ring.Next(1<<20, 1); ok {
+			h.ring.Release(b.Last)
+		}
+	}
+	h.progressed()
+	mustNotSeal("the end of the outage untold")
+	h.tell()
+	h.ack(1)
 	if !h.seal() {
 		t.Fatal("not sealed")
+	}
+	if err := h.log(record.Info); !errors.Is(err, ring.ErrSealed) {
+		t.Errorf("after the end of the run: %v", err)
+	}
+}
+
+// A log call that began before Close puts its record into the buffer when the
+// sender has found it empty, and the collector rejects it.
+func TestSealWaitsForRejection(t *testing.T) {
+	h := newHarness(t, Block)
+	if err := h.log(record.Error); err != nil {
+		t.Fatal(err)
+	}
+	if h.seal() {
+		t.Fatal("sealed with a record held")
+	}
+	_, b, _ := h.ring.Next(1<<20, 1)
+	level, _ := h.ring.Discard()
+	d := drops{count: 1, first: b.First, last: b.Last}
+	d.levels[level], d.reasons[ring.Rejected] = 1, 1
+	h.rejected(d)
+	if h.seal() {
+		t.Fatal("sealed with the rejection untold")
+	}
+	h.tell()
+	if got := strings.Join(h.messages(), ", "); got != "records dropped 1, buffer recovered 1" {
+		t.Errorf("told %q", got)
+	}
+	if !h.seal() {
+		t.Fatal("not sealed")
+	}
+	if count, _, _ := h.ring.Untold(); count != 0 {
+		t.Errorf("%d untold", count)
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 func (p *Publisher) sender(c *courier) {
 	defer close(p.done)
 	defer c.link.close()
-	sealed := false
 	for {
 		p.over.tell()
 		sent, err := c.send(p.abort)
@@ -27,10 +26,8 @@ func (p *Publisher) sender(c *courier) {
 			continue
 		}
 		if p.closed.Load() {
-			// Seal first, then look again: a record may have come in between.
-			if !sealed {
-				sealed = p.over.seal()
-				continue
+			if !p.over.seal() {
+				continue // something came in between
 			}
 			p.ended = c.end(p.abort) == nil
 			return
