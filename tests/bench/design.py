@@ -64,6 +64,7 @@ def main():
         p.join()
     listener.stop()
     handler.close()
+    print("done", flush=True)
 
 
 if __name__ == "__main__":

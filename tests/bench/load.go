@@ -7,13 +7,15 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"time"
 )
 
 // A Load is the work that every contestant gets: Workers processes, each logging Records records of
 // about 250 bytes as JSON: a message of 80 bytes and three fields.
 type Load struct {
-	Workers int `json:"workers"`
-	Records int `json:"records"`
+	Workers int           `json:"workers"`
+	Records int           `json:"records"`
+	Pace    time.Duration // between two records of a worker; 0: as fast as it goes
 }
 
 // Total is the number of records of all workers.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -33,8 +34,12 @@ type setting struct {
 	Handlers []string `json:"handlers"`
 	FSync    string   `json:"fsync"`
 	Memory   bool     `json:"memory"`
+	Delivery string   `json:"delivery"`
 	Dir      string   `json:"dir"`
 	Workers  int      `json:"workers"`
+
+	Role string                  `json:"-"` // of the workers; "" is logbraid-worker
+	Says func(line string) error `json:"-"` // takes what the workers print
 }
 
 // logbraid runs one master and the workers, each a process of its own. The round ends when the master has closed: by then every
@@ -46,6 +51,7 @@ func logbraid(s setting) func(context.Context, *Round) (string, error) {
 		for i, h := range s.Handlers {
 			handlers[i] = strings.Replace(h, "DIR", s.Dir, 1)
 		}
+		r.file = filepath.Join(s.Dir, "app.jsonl")
 		told := s
 		told.Handlers = handlers
 		text, err := json.Marshal(told)
@@ -66,11 +72,12 @@ func logbraid(s setting) func(context.Context, *Round) (string, error) {
 				return "", err
 			}
 		}
-		if err := r.Workers("logbraid-worker", func(w int) []string { return env[w] }); err != nil {
+		r.says = s.Says
+		// A worker is done when its Close has returned: all its records are acknowledged, so committed (I5).
+		if err := r.Workers(cmp.Or(s.Role, "logbraid-worker"), func(w int) []string { return env[w] }); err != nil {
 			return "", err
 		}
-		r.Done() // a worker ends when its Close has returned: all its records are acknowledged, so committed (I5)
-		return filepath.Join(s.Dir, "app.jsonl"), r.Stop(m)
+		return r.file, r.Stop(m)
 	}
 }
 
@@ -102,30 +109,37 @@ func master() error {
 	return m.Close(ctx)
 }
 
+// A logger logs one record of the load.
+type logger = func(msg []byte, i int)
+
 func (j job) logbraid() error {
+	return j.withPublisher(func(log logger) error {
+		j.each(log)
+		return nil
+	})
+}
+
+// withPublisher lets work log through a publisher that is connected, after "go", and delivers what it logged.
+func (j job) withPublisher(work func(log logger) error) error {
 	pub, err := publisher.FromEnv()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	log := pub.Named("etl.load")
-	if err := bufferReady(ctx, pub); err != nil {
+	// The connection is up before the clock runs, as it is for the rivals.
+	pub.Named("bench").Info("ready")
+	if err := pub.Flush(ctx); err != nil {
 		return err
 	}
 	if err := await(); err != nil {
 		return err
 	}
-	var msg []byte
-	for i := range j.records {
-		msg = message(msg[:0], j.worker, i)
-		log.Info(string(msg), publisher.Int("rows", i), publisher.String("table", "orders"), publisher.Float64("took", 0.25))
+	l := pub.Named("etl.load")
+	if err := work(func(msg []byte, i int) {
+		l.Info(string(msg), publisher.Int("rows", i), publisher.String("table", "orders"), publisher.Float64("took", 0.25))
+	}); err != nil {
+		return err
 	}
 	return pub.Close(ctx)
-}
-
-// bufferReady logs one record and flushes it, so that the connection is up before the clock runs, as it is for the rivals.
-func bufferReady(ctx context.Context, pub *publisher.Publisher) error {
-	pub.Named("bench").Info("ready")
-	return pub.Flush(ctx)
 }

@@ -2,9 +2,12 @@
 // same machine, in turns, several times. It prints medians and ratios and writes docs/performance.md's
 // table and picture.
 //
-//	cd tests/bench && go run .                  # everything that can be had here, five rounds
-//	go run . -only logbraid,zerolog-append      # some of them
-//	go run . -write ../../docs                  # also writes docs/benchmarks.md and docs/benchmarks.svg
+//	cd tests/bench && go run .                          # everything that can be had here, five rounds
+//	go run . -only logbraid,zerolog-append -measures none   # some of it
+//	go run . -write ../../docs/performance.md               # also writes the table into that page, and a picture beside it
+//	go run . -only logbraid -measures none -profile DIR     # CPU profiles of the master and of each worker
+//
+// It needs Linux, and takes about three quarters of an hour; what it measures is spoilt by anything else that runs.
 //
 // A run counts only when every record of every worker stands in the file, once, in order per worker; otherwise it is an error and
 // the program ends with 1: a figure that is not the time of the whole job is not printed.
@@ -17,8 +20,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
-	"strings"
 )
 
 func main() {
@@ -37,32 +38,43 @@ func main() {
 
 func run() error {
 	rounds := flag.Int("rounds", 5, "how often each is run; medians are taken over these")
-	only := flag.String("only", "", "names of the contestants, separated by commas; empty: all")
-	list := flag.Bool("list", false, "list the contestants and end")
+	only := flag.String("only", "all", "contestants, separated by commas, all or none")
+	which := flag.String("measures", "all", "further measures, separated by commas, all or none")
+	list := flag.Bool("list", false, "list contestants and measures, and end")
 	load := Load{Workers: 4, Records: 250_000}
 	flag.IntVar(&load.Workers, "workers", load.Workers, "worker processes")
 	flag.IntVar(&load.Records, "records", load.Records, "records of each worker")
-	write := flag.String("write", "", "directory for benchmarks.md and benchmarks.svg; empty: only print")
+	write := flag.String("write", "", "page to write the table into, with a picture beside it; empty: only print")
 	scratch := flag.String("scratch", "", "where the logs are written; empty: the temporary directory")
+	profiles := flag.String("profile", "", "directory for a CPU profile of each process of ours, for go tool pprof; empty: none")
 	flag.Parse()
 
-	all := contestants()
 	if *list {
-		for _, c := range all {
+		for _, c := range contestants() {
 			fmt.Printf("%-28s %s\n", c.Name, c.About)
+		}
+		for _, m := range measures() {
+			fmt.Printf("%-28s %s\n", m.Name, m.About)
 		}
 		return nil
 	}
-	if *only != "" {
-		want := strings.Split(*only, ",")
-		for _, name := range want {
-			if !slices.ContainsFunc(all, func(c Contestant) bool { return c.Name == name }) {
-				return fmt.Errorf("no contestant %q; -list shows them", name)
-			}
-		}
-		all = slices.DeleteFunc(all, func(c Contestant) bool { return !slices.Contains(want, c.Name) })
+	racing, err := pick(*only, contestants(), func(c Contestant) string { return c.Name })
+	if err != nil {
+		return err
 	}
-
+	measuring, err := pick(*which, measures(), func(m Measure) string { return m.Name })
+	if err != nil {
+		return err
+	}
+	if *profiles != "" {
+		dir, err := filepath.Abs(*profiles)
+		if err != nil {
+			return err
+		}
+		if err := os.Setenv("BENCH_PROFILE", dir); err != nil {
+			return err
+		}
+	}
 	dir, err := os.MkdirTemp(*scratch, "logbraid-bench-")
 	if err != nil {
 		return fmt.Errorf("make scratch directory: %w", err)
@@ -72,9 +84,17 @@ func run() error {
 	defer stop()
 
 	b := &Bench{Dir: dir, Load: load, Rounds: *rounds, Progress: os.Stderr}
-	table, err := b.Run(ctx, all)
+	table, err := b.Run(ctx, racing)
 	if err != nil {
 		return err
+	}
+	for _, m := range measuring {
+		fmt.Fprintf(b.Progress, "%s: %s\n", m.Name, m.About)
+		bars, err := m.Run(ctx, b)
+		if err != nil {
+			return fmt.Errorf("%s: %w", m.Name, err)
+		}
+		table.Bars = append(table.Bars, bars...)
 	}
 	if err := table.Markdown(os.Stdout); err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -38,6 +39,7 @@ func natsPerRecord(r *Round, role, stream string) (string, error) {
 	}
 	url = strings.TrimSpace(url)
 	file := filepath.Join(r.Dir, "app.jsonl")
+	r.file = file
 	w, err := r.Role("per-record-writer", "BENCH_NATS="+url, "BENCH_FILE="+file, "BENCH_STREAM="+stream)
 	if err != nil {
 		return "", err
@@ -139,11 +141,7 @@ func (j job) jetStreamPerRecord(url string) error {
 
 func (j job) produce(w *publishWriter) {
 	l := j.zerologTo(w)
-	var msg []byte
-	for i := range j.records {
-		msg = message(msg[:0], j.worker, i)
-		j.log(&l, msg, i)
-	}
+	j.each(func(msg []byte, i int) { j.log(&l, msg, i) })
 }
 
 // perRecordWriter writes what arrives through a buffer, and flushes it when nothing more waits.
@@ -162,13 +160,16 @@ func perRecordWriter(url, file string, stream bool) error {
 	defer nc.Close()
 	done := make(chan error, 1)
 	left := workers * records
-	take := func(data []byte) {
-		if _, err := out.Write(data); err != nil {
-			done <- err
-			return
+	take := func(data []byte, last bool) {
+		_, err := out.Write(data)
+		if last && err == nil {
+			err = out.Flush()
 		}
-		if left--; left == 0 {
-			done <- out.Flush()
+		if left--; left == 0 || err != nil {
+			select {
+			case done <- errors.Join(err, out.Flush()):
+			default: // an error has been told
+			}
 		}
 	}
 	if stream {
@@ -184,13 +185,19 @@ func perRecordWriter(url, file string, stream bool) error {
 		if err != nil {
 			return err
 		}
-		cc, err := c.Consume(func(m jetstream.Msg) { take(m.Data()) })
+		cc, err := c.Consume(func(m jetstream.Msg) {
+			meta, err := m.Metadata()
+			take(m.Data(), err != nil || meta.NumPending == 0)
+		})
 		if err != nil {
 			return err
 		}
 		defer cc.Stop()
 	} else {
-		sub, err := nc.Subscribe("bench.*", func(m *nats.Msg) { take(m.Data) })
+		sub, err := nc.Subscribe("bench.*", func(m *nats.Msg) {
+			waiting, _, err := m.Sub.Pending() // counts the message in hand
+			take(m.Data, err != nil || waiting <= 1)
+		})
 		if err != nil {
 			return err
 		}
@@ -205,6 +212,5 @@ func perRecordWriter(url, file string, stream bool) error {
 	if err := <-done; err != nil {
 		return err
 	}
-	fmt.Println("done")
 	return f.Close()
 }

@@ -21,9 +21,9 @@ func contestants() []Contestant {
 		Contestant{Name: "jetstream-per-record", About: "JetStream, one message per record, published asynchronously", Run: runJetStreamPerRecord},
 		Contestant{Name: "python-queue", About: "multiprocessing.Queue, QueueHandler, QueueListener, FileHandler", Prepare: needPython, Run: python("file")},
 		Contestant{Name: "python-queue-rotating", About: "the same with RotatingFileHandler", Prepare: needPython, Run: python("rotating")},
-		Contestant{Name: "rsyslog-default", About: "rsyslog, imtcp, as shipped", Prepare: needDebian("rsyslogd", "rsyslog"), Run: rsyslog(rsyslogDefault)},
-		Contestant{Name: "rsyslog-tuned", About: "rsyslog, imptcp, large batches, async writing", Prepare: needDebian("rsyslogd", "rsyslog"), Run: rsyslog(rsyslogTuned)},
-		Contestant{Name: "syslog-ng", About: "syslog-ng, TCP, large windows and batches", Prepare: needDebian("syslog-ng", "syslog-ng-core"), Run: syslogNG},
+		Contestant{Name: "rsyslog-default", About: "rsyslog, imtcp, as shipped", Prepare: rsyslogd.need, Run: rsyslog(rsyslogDefault)},
+		Contestant{Name: "rsyslog-tuned", About: "rsyslog, imptcp, large batches, async writing", Prepare: rsyslogd.need, Run: rsyslog(rsyslogTuned)},
+		Contestant{Name: "syslog-ng", About: "syslog-ng, TCP, large windows and batches", Prepare: syslogng.need, Run: syslogNG},
 	)
 }
 
@@ -32,7 +32,6 @@ func runAppend(_ context.Context, r *Round) (string, error) {
 	if err := r.Workers("append", func(int) []string { return []string{"BENCH_FILE=" + file} }); err != nil {
 		return "", err
 	}
-	r.Done() // a worker ends when its last write(2) has returned
 	return file, nil
 }
 
@@ -58,39 +57,8 @@ func python(handler string) func(context.Context, *Round) (string, error) {
 		if err := r.Race([]*process{p}); err != nil {
 			return "", err
 		}
-		r.Done()
 		return file, nil
 	}
-}
-
-// needDebian installs a Debian package when its program is missing and apt-get can be had.
-func needDebian(program, name string) func(context.Context, *Bench) error {
-	return func(ctx context.Context, b *Bench) error {
-		if daemon(program) != "" {
-			return nil
-		}
-		if os.Getuid() != 0 {
-			return fmt.Errorf("%w: %s is not installed", errSkip, program)
-		}
-		install := exec.CommandContext(ctx, "apt-get", "install", "-qy", "--no-install-recommends", name)
-		install.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := install.CombinedOutput(); err != nil || daemon(program) == "" {
-			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-			return fmt.Errorf("%w: apt-get install %s: %v: %s", errSkip, name, err, lines[len(lines)-1])
-		}
-		return nil
-	}
-}
-
-// daemon finds a program, also where only root looks.
-func daemon(program string) string {
-	for _, dir := range append(filepath.SplitList(os.Getenv("PATH")), "/usr/sbin", "/sbin") {
-		path := filepath.Join(dir, program)
-		if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 {
-			return path
-		}
-	}
-	return ""
 }
 
 const rsyslogDefault = `
@@ -123,12 +91,16 @@ func rsyslog(config string) func(context.Context, *Round) (string, error) {
 		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 			return "", err
 		}
-		return syslogDaemon(r, exec.Command(daemon("rsyslogd"), "-n", "-f", conf, "-i", filepath.Join(r.Dir, "pid")), port, file)
+		cmd, err := rsyslogd.command("-M", "usr/lib/*/rsyslog", "-n", "-f", conf, "-i", filepath.Join(r.Dir, "pid"))
+		if err != nil {
+			return "", err
+		}
+		return syslogDaemon(r, cmd, port, file)
 	}
 }
 
 const syslogNGConfig = `@version: %[3]s
-options { threaded(yes); log-fifo-size(2000000); flush-lines(5000); keep-hostname(yes); use-dns(no); stats(freq(0)); };
+options { threaded(yes); log-fifo-size(2000000); flush-lines(5000); keep-hostname(yes); use-dns(no); };
 source s { network(ip("127.0.0.1") port(%[1]d) transport("tcp") max-connections(64) log-iw-size(500000) log-fetch-limit(10000)); };
 destination d { file("%[2]s" template("$MSG\n")); };
 log { source(s); destination(d); flags(flow-control); };
@@ -139,7 +111,12 @@ func syslogNG(_ context.Context, r *Round) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	version, err := exec.Command(daemon("syslog-ng"), "--version").Output()
+	const modules, dir = "--module-path=", "usr/lib/syslog-ng/[0-9]*"
+	ask, err := syslogng.command(modules, dir, "--version")
+	if err != nil {
+		return "", err
+	}
+	version, err := ask.Output()
 	if err != nil {
 		return "", fmt.Errorf("ask syslog-ng for its version: %w", err)
 	}
@@ -154,8 +131,12 @@ func syslogNG(_ context.Context, r *Round) (string, error) {
 	if err := os.WriteFile(conf, fmt.Appendf(nil, syslogNGConfig, port, file, config), 0o600); err != nil {
 		return "", err
 	}
-	return syslogDaemon(r, exec.Command(daemon("syslog-ng"), "-F", "--no-caps", "-f", conf,
-		"-R", filepath.Join(r.Dir, "persist"), "-p", filepath.Join(r.Dir, "pid"), "-c", filepath.Join(r.Dir, "control")), port, file)
+	cmd, err := syslogng.command(modules, dir, "-F", "--no-caps", "-f", conf,
+		"-R", filepath.Join(r.Dir, "persist"), "-p", filepath.Join(r.Dir, "pid"), "-c", filepath.Join(r.Dir, "control"))
+	if err != nil {
+		return "", err
+	}
+	return syslogDaemon(r, cmd, port, file)
 }
 
 // syslogDaemon starts a daemon that listens for syslog over TCP and ends when all records are in its file.

@@ -2,10 +2,13 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"path/filepath"
+	"runtime/pprof"
 	"strconv"
 	"time"
 
@@ -18,14 +21,52 @@ const roleVariable = "BENCH_ROLE"
 // A job is what a worker is told by its environment.
 type job struct {
 	worker, records int
+	pace            time.Duration
 }
 
+// each calls log with every message of the job.
+func (j job) each(log func(msg []byte, i int)) {
+	var msg []byte
+	if j.pace == 0 {
+		for i := range j.records {
+			msg = message(msg[:0], j.worker, i)
+			log(msg, i)
+		}
+		return
+	}
+	tick := time.NewTicker(j.pace)
+	defer tick.Stop()
+	for i := range j.records {
+		<-tick.C
+		msg = message(msg[:0], j.worker, i)
+		stamp(msg)
+		log(msg, i)
+	}
+}
+
+// runRole does what the role is for, and says so.
 func runRole(role string) error {
+	err := play(role)
+	if err == nil {
+		fmt.Println("done")
+	}
+	return err
+}
+
+func play(role string) error {
 	var j job
 	j.worker, _ = strconv.Atoi(os.Getenv("BENCH_WORKER"))
 	j.records, _ = strconv.Atoi(os.Getenv("BENCH_RECORDS"))
+	j.pace, _ = time.ParseDuration(os.Getenv("BENCH_PACE"))
 	if j.records == 0 {
 		return fmt.Errorf("BENCH_RECORDS is %q", os.Getenv("BENCH_RECORDS"))
+	}
+	if dir := os.Getenv("BENCH_PROFILE"); dir != "" {
+		stop, err := profile(dir, role, j.worker)
+		if err != nil {
+			return err
+		}
+		defer stop()
 	}
 	switch role {
 	case "append":
@@ -42,10 +83,26 @@ func runRole(role string) error {
 		return broker()
 	case "logbraid-worker":
 		return j.logbraid()
+	case "logbraid-idle":
+		return j.logbraidIdle()
+	case "logbraid-flood":
+		return j.logbraidFlood()
 	case "logbraid-master":
 		return master()
 	}
 	return fmt.Errorf("unknown role")
+}
+
+// profile takes a CPU profile of this process for go tool pprof. One file per role and worker stays: the last round's.
+func profile(dir, role string, worker int) (stop func(), err error) {
+	f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%s-%d.pprof", role, worker)))
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() { pprof.StopCPUProfile(); _ = f.Close() }, nil
 }
 
 // await says "ready" and waits for "go".
@@ -75,11 +132,7 @@ func (j job) append(file string) error {
 	if err := await(); err != nil {
 		return err
 	}
-	var msg []byte
-	for i := range j.records {
-		msg = message(msg[:0], j.worker, i)
-		j.log(&l, msg, i)
-	}
+	j.each(func(msg []byte, i int) { j.log(&l, msg, i) })
 	return f.Close()
 }
 

@@ -34,12 +34,16 @@ type Bench struct {
 	Load     Load
 	Rounds   int
 	Progress io.Writer
+
+	watch *watcher // nil: nobody looks while a round runs
 }
 
 // A Figure is the outcome of one round.
 type Figure struct {
-	Wall time.Duration // from the workers' go to the last line in the file
-	CPU  time.Duration // user and system time of all processes, from start to end
+	Wall    time.Duration // from the workers' go to the last line in the file
+	CPU     time.Duration // user and system time of all processes, from start to end
+	Workers time.Duration // the part of CPU that the workers took
+	Memory  int64         // largest resident size of a process that is not a worker, in bytes
 }
 
 // Run goes round by round through all contestants (A B C, A B C), so that a change of the machine's mood meets all of
@@ -69,8 +73,8 @@ func (b *Bench) Run(ctx context.Context, all []Contestant) (*Table, error) {
 			if n > 0 {
 				figures[c.Name] = append(figures[c.Name], f)
 			}
-			fmt.Fprintf(b.Progress, "round %d %-28s %10.0f records/s  %6.2f CPU s per million\n",
-				n, c.Name, f.rate(b.Load), f.perMillion(b.Load))
+			fmt.Fprintf(b.Progress, "round %d %-28s %10.0f records/s  %6.2f CPU s per million, %.2f of them in the workers\n",
+				n, c.Name, f.rate(b.Load), f.perMillion(b.Load), Figure{CPU: f.Workers}.perMillion(b.Load))
 		}
 	}
 	for _, c := range ready {
@@ -87,7 +91,7 @@ func (b *Bench) once(ctx context.Context, c Contestant) (Figure, error) {
 	defer os.RemoveAll(dir)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute) // a guard against hanging, not a measure
 	defer cancel()
-	r := &Round{Dir: dir, Load: b.Load, ctx: ctx}
+	r := &Round{Dir: dir, Load: b.Load, ctx: ctx, watch: b.watch}
 	defer r.kill()
 	file, err := c.Run(ctx, r)
 	if err != nil {
@@ -104,7 +108,7 @@ func (b *Bench) once(ctx context.Context, c Contestant) (Figure, error) {
 	if err := complete(file, b.Load); err != nil {
 		return Figure{}, fmt.Errorf("the job was not done: %w", err)
 	}
-	return Figure{Wall: r.ended.Sub(r.started), CPU: r.cpu}, nil
+	return Figure{Wall: r.ended.Sub(r.started), CPU: r.cpu, Workers: r.workers, Memory: r.memory}, nil
 }
 
 // A Round is one run of one contestant.
@@ -113,8 +117,12 @@ type Round struct {
 	Load Load
 
 	ctx            context.Context
+	watch          *watcher
+	file           string                  // where records are to appear, for watch
+	says           func(line string) error // takes what workers print besides "ready" and "done"
 	started, ended time.Time
-	cpu            time.Duration
+	cpu, workers   time.Duration
+	memory         int64
 	processes      []*process
 }
 
@@ -155,7 +163,7 @@ func (r *Round) Role(role string, env ...string) (*process, error) {
 	}
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), append(env, roleVariable+"="+role,
-		fmt.Sprintf("BENCH_RECORDS=%d", r.Load.Records), fmt.Sprintf("BENCH_WORKERS=%d", r.Load.Workers))...)
+		"BENCH_PACE="+r.Load.Pace.String(), fmt.Sprintf("BENCH_RECORDS=%d", r.Load.Records), fmt.Sprintf("BENCH_WORKERS=%d", r.Load.Workers))...)
 	return r.Start(cmd)
 }
 
@@ -180,6 +188,9 @@ func (r *Round) Wait(p *process, ok ...int) error {
 	p.ended = true
 	state := p.cmd.ProcessState
 	r.cpu += state.UserTime() + state.SystemTime()
+	if usage, ok := state.SysUsage().(*syscall.Rusage); ok {
+		r.memory = max(r.memory, usage.Maxrss<<10) // Linux counts in KiB
+	}
 	for _, code := range ok {
 		if state.ExitCode() == code {
 			return nil
@@ -199,7 +210,7 @@ func (r *Round) Stop(p *process, ok ...int) error {
 	return r.Wait(p, ok...)
 }
 
-// Workers starts the load's workers in a role, waits until each has said "ready", says "go", and waits for their ends.
+// Workers starts the load's workers in a role, waits until each has said "ready", says "go", and waits for each "done" and their ends.
 func (r *Round) Workers(role string, env func(worker int) []string) error {
 	var workers []*process
 	for w := range r.Load.Workers {
@@ -212,12 +223,16 @@ func (r *Round) Workers(role string, env func(worker int) []string) error {
 	return r.Race(workers)
 }
 
-// Race lets processes that have been started go at once and waits for their ends.
+// Race lets processes that have been started go at once and waits until all are done. That is the round's end, unless the contestant
+// calls Done again, later.
 func (r *Round) Race(workers []*process) error {
 	for _, p := range workers {
 		if err := p.Await("ready"); err != nil {
 			return err
 		}
+	}
+	if r.watch != nil {
+		r.watch.found <- r.file
 	}
 	r.started = time.Now()
 	for _, p := range workers {
@@ -226,10 +241,29 @@ func (r *Round) Race(workers []*process) error {
 		}
 	}
 	for _, p := range workers {
+		for {
+			line, err := p.stdout.ReadString('\n')
+			if err != nil {
+				return fmt.Errorf("a worker ended before its work: %w: %s", err, p.stderr.String())
+			}
+			if line == "done\n" {
+				break
+			}
+			if r.says != nil {
+				if err := r.says(line); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	r.Done() // how long a process takes to be gone is not the job's
+	cpu, memory := r.cpu, r.memory
+	for _, p := range workers {
 		if err := r.Wait(p); err != nil {
 			return err
 		}
 	}
+	r.workers, r.memory = r.cpu-cpu, memory
 	return nil
 }
 

@@ -17,6 +17,7 @@ type Table struct {
 	Rounds  int
 	Rows    []Row
 	Skipped []string
+	Bars    []Bar
 }
 
 // A Row is one contestant's medians, with the range of its rounds.
@@ -52,20 +53,18 @@ func median(v []float64) float64 {
 // reference is the row that the ratios are taken against.
 const reference = "logbraid"
 
-// ratios fills Versus with the median of the rounds' own ratios, each round's two figures being taken minutes apart at most.
+// ratios fills Versus with the medians of the rounds' own ratios.
 func (t *Table) ratios() {
-	at := slices.IndexFunc(t.Rows, func(r Row) bool { return r.Name == reference })
-	if at < 0 {
+	ours := t.row(reference)
+	if ours == nil {
 		return
 	}
 	for i := range t.Rows {
-		var wall, cpu []float64
+		var cpu []float64
 		for n, f := range t.Rows[i].figures {
-			ours := t.Rows[at].figures[n]
-			wall = append(wall, f.Wall.Seconds()/ours.Wall.Seconds())
-			cpu = append(cpu, f.CPU.Seconds()/ours.CPU.Seconds())
+			cpu = append(cpu, f.CPU.Seconds()/ours.figures[n].CPU.Seconds())
 		}
-		t.Rows[i].Versus, t.Rows[i].VersusCPU = median(wall), median(cpu)
+		t.Rows[i].Versus, t.Rows[i].VersusCPU = ratio(ours.figures, t.Rows[i].figures), median(cpu)
 	}
 }
 
@@ -82,23 +81,38 @@ func (t *Table) Markdown(w io.Writer) error {
 			r.Name, r.About, thousands(r.Rate), thousands(r.Low), thousands(r.High), r.CPU, r.Versus, r.VersusCPU)
 	}
 	for _, s := range t.Skipped {
-		fmt.Fprintf(&b, "\nSkipped: %s", s)
+		fmt.Fprintf(&b, "\nSkipped: %s\n", s)
 	}
+	writeBars(&b, slices.Concat(t.bars(), t.Bars))
 	_, err := io.WriteString(w, strings.TrimRight(b.String(), "\n")+"\n")
 	return err
 }
 
-// WriteTo writes benchmarks.md and benchmarks.svg into dir.
-func (t *Table) WriteTo(dir string) error {
+// What stands between these lines of a page is this program's.
+const begin, end = "<!-- written by tests/bench: do not edit -->", "<!-- end of what tests/bench wrote -->"
+
+// WriteTo puts the table into the page at path, and the picture beside it.
+func (t *Table) WriteTo(path string) error {
+	page, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, ok := strings.Cut(string(page), begin)
+	_, after, ended := strings.Cut(rest, end)
+	if !ok || !ended {
+		return fmt.Errorf("%s has no place for the figures, between %q and %q", path, begin, end)
+	}
+	picture := strings.TrimSuffix(path, ".md") + ".svg"
 	var b strings.Builder
-	b.WriteString("<!-- written by tests/bench -write; do not edit -->\n\n# Benchmarks\n\n![records per second](benchmarks.svg)\n\n")
+	fmt.Fprintf(&b, "%s%s\n\n![records per second](%s)\n\n", before, begin, filepath.Base(picture))
 	if err := t.Markdown(&b); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "benchmarks.md"), []byte(b.String()), 0o644); err != nil {
+	b.WriteString("\n" + end + after)
+	if err := os.WriteFile(path, []byte(b.String()), 0o644); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "benchmarks.svg"), []byte(t.svg()), 0o644)
+	return os.WriteFile(picture, []byte(t.svg()), 0o644)
 }
 
 // svg draws a bar for each row.
