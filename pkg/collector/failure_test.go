@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -212,6 +214,83 @@ func TestDiskFullAndBack(t *testing.T) {
 		t.Errorf("file:\n%s", all)
 	}
 	checkSeqs(t, all)
+}
+
+// What a look at the files finds is a failure like that of a commit: the collector stalls, opens everything anew, and
+// goes on, though nobody logs anything. Without that, a rotation that has failed once fails until the next message.
+func TestFailureFoundByLooking(t *testing.T) {
+	b := startBroker(t)
+	t.Run("directory gone", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "logs")
+		c := b.start(t, Config{Dir: dir})
+		p := b.publisher(t, "etl", "w1")
+		p.log(1, record.Info, "l", "a")
+		p.send()
+		if err := os.Rename(dir, dir+".away"); err != nil {
+			t.Fatal(err)
+		}
+		r := rig{t: t, dir: dir}
+		until(t, "a new log that says why", func() bool { return strings.Contains(r.read("app.jsonl"), "could not write the log") })
+		until(t, "the end of the stall", func() bool { return c.Stats().Stalled == nil })
+		if s := c.Stats(); s.Failures == 0 {
+			t.Errorf("stats %+v", s)
+		}
+		p.log(1, record.Info, "l", "b")
+		p.send()
+		closeNow(t, c)
+		if got := ofRun(r.read("app.jsonl"), p.id.Run); got != p.text(2) {
+			t.Errorf("file:\n%s", got)
+		}
+	})
+	t.Run("rotation fails", func(t *testing.T) {
+		fs := newFaultFS()
+		dir := t.TempDir()
+		c := b.start(t, Config{Dir: dir, fs: fs})
+		p := b.publisher(t, "etl", "w1")
+		p.log(1, record.Info, "l", "a")
+		p.send()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		fs.breakWith(syscall.EIO)
+		if err := c.Rotate(ctx); !errors.Is(err, syscall.EIO) {
+			t.Fatalf("rotate: %v", err)
+		}
+		fs.mend()
+		until(t, "a rotation", func() bool { return c.Rotate(ctx) == nil })
+		p.log(1, record.Info, "l", "b")
+		p.send()
+		closeNow(t, c)
+		r := rig{t: t, dir: dir}
+		rotated, err := filepath.Glob(filepath.Join(dir, "app.jsonl.0*")) // sorted
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := ""
+		for _, path := range append(rotated, "app.jsonl") {
+			all += r.read(filepath.Base(path))
+		}
+		if got := ofRun(all, p.id.Run); got != p.text(1, 2) {
+			t.Errorf("files:\n%s", all)
+		}
+	})
+}
+
+// waitFor is how long the tests wait for what is sure to come.
+const waitFor = 2 * time.Minute
+
+// until waits for something that another goroutine does. The limit is a guard against hanging, no more.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	guard := time.After(waitFor)
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for !done() {
+		select {
+		case <-again.C:
+		case <-guard:
+			t.Fatalf("%s has not come", what)
+		}
+	}
 }
 
 // Close with a deadline says what it could not write.

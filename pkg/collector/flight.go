@@ -73,7 +73,7 @@ func (f *flight) land() (stall time.Duration) {
 	return stall
 }
 
-// fail notes that a commit does not stand.
+// fail notes that a commit does not stand, or that none would.
 func (f *flight) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

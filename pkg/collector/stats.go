@@ -15,7 +15,7 @@ type Stats struct {
 	Batches    uint64 // batches committed
 	Bytes      uint64 // bytes of their records
 	Commits    uint64
-	Failures   uint64 // commits that failed and were taken back
+	Failures   uint64 // commits that failed and were taken back, and looks at the files that found them out of reach
 	Duplicates uint64 // records that came again: acknowledged, not written
 	Wanted     uint64 // batches refused because older records must come first
 	Foreign    uint64 // records of messages without the header

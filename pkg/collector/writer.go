@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/logbraid/logbraid/internal/logfile"
@@ -99,7 +98,9 @@ func (w *writer) run() {
 		case <-w.retry:
 			w.resume()
 		case r := <-w.requests:
-			r.done <- r.do(w.store)
+			err := r.do(w.store)
+			w.distrust(err)
+			r.done <- err
 		case <-check.C:
 			w.look()
 		case <-stopping:
@@ -220,13 +221,21 @@ func (w *writer) resume() {
 	w.step()
 }
 
+// distrust takes an error of the store that no commit has met for a commit that failed: the files are not what
+// was written, so nothing may be written to them before they have been opened anew and cut to the checkpoint (I7).
+// That is done now, and not when the next message comes, which on a quiet night may be hours.
+func (w *writer) distrust(err error) {
+	if err == nil || errors.Is(err, logfile.ErrClosed) || w.retry != nil {
+		return // while stalled, the next attempt does it
+	}
+	w.flight.fail(err)
+}
+
 // look is done once a second.
 func (w *writer) look() {
 	w.table.sweep()
 	if w.retry == nil {
-		if err := w.store.Check(); err != nil {
-			w.log.often(slog.LevelWarn, "log files", "", "error", err)
-		}
+		w.distrust(w.store.Check())
 	}
 	_, _, now := w.queue.size()
 	if lost := now.foreign - w.told.foreign; lost > 0 {
