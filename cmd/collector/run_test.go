@@ -45,7 +45,7 @@ func untilStderr(t *testing.T, p *harness.Process, text string) {
 // say publishes foreign records, as "nats pub" would.
 func say(t *testing.T, url string, messages ...string) {
 	t.Helper()
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, nats.Timeout(harness.Guard))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,8 +109,8 @@ func TestRunWithoutServer(t *testing.T) {
 	}
 }
 
-// A storm of signals ends the program as one does; only one that comes later,
-// while it is still busy, quits at once.
+// A signal that comes later, while the program is still busy with its end, quits at
+// once.
 func TestSecondSignalQuits(t *testing.T) {
 	p, broker, _ := collecting(t, []string{"LOGBRAID_CLOSE_TIMEOUT=10m"})
 	broker.Pause() // so that the end of the subscription is never confirmed
@@ -128,7 +128,24 @@ func TestSecondSignalQuits(t *testing.T) {
 	}
 }
 
+// A storm of signals ends the program as one does.
+//
+// What comes within samePress counts as one, by the program's own clock. On a busy
+// machine it may come to read the last of the storm later than that, and then it
+// has to quit; so it may try again.
 func TestStormOfSignals(t *testing.T) {
+	for range 20 {
+		if p := storm(t); p.ProcessState().Success() {
+			return
+		} else if !strings.Contains(p.Stderr(), "quit without waiting") {
+			t.Fatalf("%v:\n%s", p.State(), p.Stderr())
+		}
+	}
+	t.Error("a storm of signals makes the program quit")
+}
+
+func storm(t *testing.T) *harness.Process {
+	t.Helper()
 	p, broker, dir := collecting(t, nil)
 	say(t, broker.URL, `{"msg":"before the storm"}`)
 	for range 20 {
@@ -139,8 +156,10 @@ func TestStormOfSignals(t *testing.T) {
 		p.Signal(syscall.SIGHUP)
 		p.Signal(syscall.SIGINT)
 	}
-	p.WaitOK()
-	untilFile(t, filepath.Join(dir, "logs", "app.jsonl"), "before the storm")
+	if p.Wait() == 0 {
+		untilFile(t, filepath.Join(dir, "logs", "app.jsonl"), "before the storm")
+	}
+	return p
 }
 
 func TestHangupReopens(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,7 +48,7 @@ func roleWorker() int {
 	for i := range 100 {
 		pub.Named("direct").Info("published", publisher.Int("i", i))
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), guard)
 	defer cancel()
 	if err := pub.Close(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -55,6 +56,10 @@ func roleWorker() int {
 	}
 	return 0
 }
+
+// guard is how long anything may take before a test believes that it hangs; no
+// slow machine may reach it.
+const guard = 5 * time.Minute
 
 // program is the program, running.
 type program struct {
@@ -94,7 +99,9 @@ func startProgram(t *testing.T, dir string, args ...string) *program {
 	p := &program{t: t, cmd: exec.Command(self, args...), ended: make(chan struct{})}
 	p.out.change, p.err.change = make(chan struct{}), make(chan struct{})
 	p.cmd.Dir = dir
-	p.cmd.Env = append(os.Environ(), "EMBEDDED_TEST_ROLE=program")
+	// How long the program waits for its workers is a matter of the tests that are
+	// about it; for all others a slow machine must not decide.
+	p.cmd.Env = append(os.Environ(), "EMBEDDED_TEST_ROLE=program", "LOGBRAID_CLOSE_TIMEOUT=5m", "LOGBRAID_BLOCK_TIMEOUT=5m")
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -108,7 +115,7 @@ func startProgram(t *testing.T, dir string, args ...string) *program {
 				return
 			}
 		}
-		if !within(p.ended, 20*time.Second) {
+		if !within(p.ended, guard) {
 			_ = p.cmd.Process.Kill()
 		}
 		<-p.ended
@@ -130,7 +137,7 @@ func (p *program) code() int {
 	p.t.Helper()
 	select {
 	case <-p.ended:
-	case <-time.After(60 * time.Second):
+	case <-time.After(guard):
 		p.t.Fatalf("does not end; stderr:\n%s", p.err.String())
 	}
 	return p.cmd.ProcessState.ExitCode()
@@ -146,7 +153,7 @@ func (p *program) signal(sig os.Signal) {
 // says waits until the output holds text.
 func (p *program) says(o *output, text string) {
 	p.t.Helper()
-	limit := time.After(30 * time.Second)
+	limit := time.After(guard)
 	for {
 		o.mu.Lock()
 		found, change := strings.Contains(o.text.String(), text), o.change
@@ -469,9 +476,12 @@ func TestExitCodesOfCommands(t *testing.T) {
 		args []string
 		want int
 	}{
-		"well":            {[]string{"--", "true"}, 0},
-		"its own":         {[]string{"--", "sh", "-c", "exit 7"}, 7},
-		"the first":       {[]string{"-n", "3", "--", "sh", "-c", `case $LOGBRAID_WORKER in w1) exit 0;; w2) sleep 0.5; exit 8;; w3) exit 9;; esac`}, 9},
+		"well":    {[]string{"--", "true"}, 0},
+		"its own": {[]string{"--", "sh", "-c", "exit 7"}, 7},
+		// The second ends when the third has been seen to be gone.
+		"the first": {[]string{"-n", "3", "--", "sh", "-c", `case $LOGBRAID_WORKER in w1) exit 0;;
+			w2) until [ -s third ]; do sleep 0.05; done; while kill -0 $(cat third) 2>/dev/null; do sleep 0.05; done; sleep 0.5; exit 8;;
+			w3) echo $$ >third.new; mv third.new third; exit 9;; esac`}, 9},
 		"not found":       {[]string{"--", "no-such-command"}, 127},
 		"not executable":  {[]string{"--", script}, 126},
 		"nothing":         {[]string{"--"}, exitUsage},
@@ -562,13 +572,18 @@ func TestKilledMaster(t *testing.T) {
 	p.says(&p.err, " parsed")
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(2 * time.Minute)
-	// On a busy machine the first worker has logged before the last is started, which it would then never be.
-	workers := childrenOf(t, p.cmd.Process.Pid)
+	deadline := time.After(guard)
+	// On a busy machine the first worker has logged, or has even ended, before the last is started, which it would
+	// then never be.
+	var workers []int
 	for len(workers) < 4 {
+		for _, pid := range childrenOf(t, p.cmd.Process.Pid) {
+			if !slices.Contains(workers, pid) {
+				workers = append(workers, pid)
+			}
+		}
 		select {
 		case <-tick.C:
-			workers = childrenOf(t, p.cmd.Process.Pid)
 		case <-deadline:
 			t.Fatalf("%d workers are started, not 4", len(workers))
 		}

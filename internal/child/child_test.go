@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,7 +45,7 @@ func startShell(t *testing.T, script string) *shell {
 		}
 	}
 	s.Child, err = Spec{
-		Name: "w1", Path: path, Args: []string{"sh", "-c", script}, Env: os.Environ(),
+		Name: "w1", Path: path, Args: []string{"sh", "-c", script}, Env: append(os.Environ(), "MARK="+filepath.Join(t.TempDir(), "mark")),
 		Stdout: lines(&s.out), Stderr: lines(&s.err),
 	}.Start()
 	if err != nil {
@@ -89,7 +90,7 @@ func TestExitCodes(t *testing.T) {
 }
 
 func TestSignalReachesGrandchildren(t *testing.T) {
-	c := startShell(t, `sh -c 'trap "echo grandchild; exit 3" TERM; echo ready; while :; do sleep 0.1; done' & trap "wait; exit 4" TERM; wait; exit 5`)
+	c := startShell(t, `trap "wait; exit 4" TERM; sh -c 'trap "echo grandchild; exit 3" TERM; echo ready; while :; do sleep 0.1; done' & wait; exit 5`)
 	<-c.began
 	if err := c.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -105,8 +106,8 @@ func TestSignalReachesGrandchildren(t *testing.T) {
 // A grandchild that holds the pipes and will not go must not hold up the end.
 func TestGrandchildDoesNotKeepThePipes(t *testing.T) {
 	for name, script := range map[string]string{
-		"in the group":            `(trap "" TERM HUP INT; echo held; sleep 600) & while :; do sleep 0.05; break; done; exit 6`,
-		"in a session of its own": `setsid sh -c 'echo held $$; exec sleep 600' & sleep 0.2; exit 6`,
+		"in the group":            `(trap "" TERM HUP INT; echo held; : >"$MARK"; sleep 600) & until [ -e "$MARK" ]; do sleep 0.05; done; exit 6`,
+		"in a session of its own": `setsid sh -c 'echo held $$; : >"$MARK"; exec sleep 600' & until [ -e "$MARK" ]; do sleep 0.05; done; exit 6`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -125,7 +126,7 @@ func TestGrandchildDoesNotKeepThePipes(t *testing.T) {
 			if ExitCode(st) != 6 {
 				t.Errorf("exit code %d", ExitCode(st))
 			}
-			if d := time.Since(began); d > 5*linger {
+			if d := time.Since(began); d > linger+2*time.Minute { // it would hold them for ten
 				t.Errorf("took %v", d)
 			}
 			what, pid, _ := strings.Cut(strings.Join(c.out, ""), " ")

@@ -13,6 +13,9 @@ import (
 	"github.com/logbraid/logbraid/pkg/record"
 )
 
+// hangs is after how long a test believes that something will never happen; no slow machine may reach it.
+const hangs = 2 * time.Minute
+
 // broker is a real NATS server in this process.
 type broker struct {
 	url string
@@ -27,7 +30,7 @@ func newServer(t testing.TB, port int) *server.Server {
 	}
 	s.Start()
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	if !s.ReadyForConnections(10 * time.Second) {
+	if !s.ReadyForConnections(hangs) {
 		t.Fatal("the server does not get ready")
 	}
 	return s
@@ -36,7 +39,7 @@ func newServer(t testing.TB, port int) *server.Server {
 func startBroker(t testing.TB) *broker {
 	t.Helper()
 	s := newServer(t, -1)
-	nc, err := nats.Connect(s.ClientURL())
+	nc, err := nats.Connect(s.ClientURL(), nats.Timeout(hangs))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,14 +51,14 @@ func startBroker(t testing.TB) *broker {
 func (b *broker) start(t testing.TB, cfg Config) *Collector {
 	t.Helper()
 	cfg.NATS = natsconn.Config{URL: b.url}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), hangs)
 	defer cancel()
 	c, err := Start(ctx, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), hangs)
 		defer cancel()
 		_ = c.Close(ctx)
 	})
@@ -64,7 +67,7 @@ func (b *broker) start(t testing.TB, cfg Config) *Collector {
 
 func closeNow(t testing.TB, c *Collector) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), hangs)
 	defer cancel()
 	if err := c.Close(ctx); err != nil {
 		t.Fatalf("close: %v", err)
@@ -75,7 +78,7 @@ func closeNow(t testing.TB, c *Collector) {
 func (b *broker) request(t testing.TB, subject, header string, payload []byte) record.Ack {
 	t.Helper()
 	m := &nats.Msg{Subject: subject, Data: payload, Header: nats.Header{record.HeaderName: {header}}}
-	reply, err := b.nc.RequestMsg(m, 10*time.Second)
+	reply, err := b.nc.RequestMsg(m, hangs)
 	if err != nil {
 		t.Fatalf("request on %s: %v", subject, err)
 	}

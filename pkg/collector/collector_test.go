@@ -160,7 +160,7 @@ func TestBrokerComesAndGoes(t *testing.T) {
 	started := make(chan result, 1)
 	dir := t.TempDir()
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), hangs)
 		defer cancel()
 		c, err := Start(ctx, Config{Dir: dir, NATS: natsconn.Config{URL: url}})
 		started <- result{c, err}
@@ -170,7 +170,7 @@ func TestBrokerComesAndGoes(t *testing.T) {
 	if got.err != nil {
 		t.Fatal(got.err)
 	}
-	nc, err := nats.Connect(url)
+	nc, err := nats.Connect(url, nats.Timeout(hangs))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,10 +210,10 @@ func TestStartIsNotPermitted(t *testing.T) {
 	}
 	s.Start()
 	defer s.Shutdown()
-	if !s.ReadyForConnections(10 * time.Second) {
+	if !s.ReadyForConnections(hangs) {
 		t.Fatal("not ready")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), hangs)
 	defer cancel()
 	_, err = Start(ctx, Config{Dir: t.TempDir(), NATS: natsconn.Config{URL: s.ClientURL(), User: "u", Password: "p"}})
 	if !errors.Is(err, nats.ErrPermissionViolation) {
@@ -268,7 +268,7 @@ func TestLostAnswer(t *testing.T) {
 // The caller's own connection is used and left open.
 func TestConnectionOfTheCaller(t *testing.T) {
 	b := startBroker(t)
-	nc, err := nats.Connect(b.url)
+	nc, err := nats.Connect(b.url, nats.Timeout(hangs))
 	if err != nil {
 		t.Fatal(err)
 	}

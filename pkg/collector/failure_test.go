@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -190,7 +191,7 @@ func TestDiskFullAndBack(t *testing.T) {
 	batch, payload := p.batch(4, 6)
 	m := &nats.Msg{Subject: p.subject, Data: payload, Header: nats.Header{record.HeaderName: {header(batch)}}}
 	b.publish(t, "logs.etl.x", "foreign")
-	for range 3 { // as a publisher does
+	for n := 0; n < 3 || c.Stats().Stalled == nil && n < 1000; n++ { // as a publisher does
 		if _, err := b.nc.RequestMsg(m, 100*time.Millisecond); err == nil {
 			t.Fatal("answered on a full disk")
 		}
@@ -198,13 +199,13 @@ func TestDiskFullAndBack(t *testing.T) {
 	if s := c.Stats(); s.Stalled == nil || s.Written != 3 {
 		t.Errorf("stats %+v", s)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), hangs)
 	defer cancel()
 	if err := c.Reopen(ctx); errors.Is(err, context.DeadlineExceeded) {
 		t.Error("a request hangs while nothing can be written")
 	}
 	fs.mend()
-	if _, err := b.nc.RequestMsg(m, 10*time.Second); err != nil {
+	if _, err := b.nc.RequestMsg(m, hangs); err != nil {
 		t.Fatal(err)
 	}
 	closeNow(t, c)
@@ -307,6 +308,14 @@ func TestCloseOnAFullDisk(t *testing.T) {
 	}
 	if err := b.nc.Flush(); err != nil {
 		t.Fatal(err)
+	}
+	// The collector has taken them and has tried, before the time runs that it is given here.
+	arrived := func() bool {
+		messages, _ := c.writer.unwritten()
+		return messages == 5 && c.Stats().Stalled != nil
+	}
+	for end := time.Now().Add(hangs); !arrived() && time.Now().Before(end); {
+		runtime.Gosched()
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()

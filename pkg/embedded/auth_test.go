@@ -47,7 +47,7 @@ func (g gate) token(worker string) string {
 func (g gate) connect(worker, token string) (*nats.Conn, <-chan error) {
 	g.t.Helper()
 	refused := make(chan error, 16)
-	nc, err := nats.Connect(g.url(), nats.Token(token),
+	nc, err := nats.Connect(g.url(), nats.Timeout(guard), nats.Token(token),
 		nats.CustomInboxPrefix(inbox(record.Token(worker))), nats.NoReconnect(),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }),
 		nats.ClosedHandler(func(*nats.Conn) { refused <- nats.ErrConnectionClosed }))
@@ -60,7 +60,7 @@ func (g gate) connect(worker, token string) (*nats.Conn, <-chan error) {
 
 func (g gate) master() *nats.Conn {
 	g.t.Helper()
-	nc, err := nats.Connect("", nats.InProcessServer(g.srv))
+	nc, err := nats.Connect("", nats.InProcessServer(g.srv), nats.Timeout(guard))
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func await(t *testing.T, ch <-chan error, want error) {
 		if !errors.Is(err, want) {
 			t.Fatalf("got %v, want %v", err, want)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(guard):
 		t.Fatalf("waited in vain for: %v", want)
 	}
 }
@@ -107,7 +107,7 @@ func TestWorkerIsHeardOnItsOwnSubjectOnly(t *testing.T) {
 		if err := nc.Publish(own, []byte("mine")); err != nil {
 			t.Fatal(err)
 		}
-		msg, err := sub.NextMsg(10 * time.Second)
+		msg, err := sub.NextMsg(guard)
 		if err != nil {
 			t.Fatalf("%s: %v", own, err)
 		}
@@ -135,7 +135,7 @@ func TestWorkerHearsItsOwnInboxOnly(t *testing.T) {
 	if err := master.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	reply, err := nc.Request("logs.etl.w1", []byte("x"), 10*time.Second)
+	reply, err := nc.Request("logs.etl.w1", []byte("x"), guard)
 	if err != nil || string(reply.Data) != "ack" {
 		t.Fatalf("request: %v", err)
 	}
@@ -164,7 +164,7 @@ func TestWrongTokenIsRefused(t *testing.T) {
 		"space":            "w1 ." + secret,
 	} {
 		t.Run(name, func(t *testing.T) {
-			opts := []nats.Option{nats.NoReconnect()}
+			opts := []nats.Option{nats.NoReconnect(), nats.Timeout(guard)}
 			if bad != "" {
 				opts = append(opts, nats.Token(bad))
 			}
@@ -197,7 +197,7 @@ func TestTokenFileIsTheOnlyTruth(t *testing.T) {
 			if err := change(filepath.Join(g.auth.dir, "w1")); err != nil {
 				t.Fatal(err)
 			}
-			if nc, err := nats.Connect(g.url(), nats.Token(old), nats.NoReconnect()); err == nil {
+			if nc, err := nats.Connect(g.url(), nats.Timeout(guard), nats.Token(old), nats.NoReconnect()); err == nil {
 				nc.Close()
 				t.Fatal("the old token was let in")
 			}

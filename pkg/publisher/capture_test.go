@@ -31,7 +31,7 @@ func newCapture(t testing.TB, cfg Config) (*Publisher, *capture) {
 	}
 	s.Start()
 	t.Cleanup(s.Shutdown)
-	nc, err := nats.Connect("", nats.InProcessServer(s))
+	nc, err := nats.Connect("", nats.InProcessServer(s), nats.Timeout(2*time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func (c *capture) arrived(t testing.TB) []map[string]any {
 // records flushes p and returns what has arrived since the last call.
 func (c *capture) records(t testing.TB, p *Publisher) []map[string]any {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	if err := p.Flush(ctx); err != nil {
 		t.Fatal(err)

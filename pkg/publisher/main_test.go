@@ -104,7 +104,7 @@ func startChild(t *testing.T, as string) *child {
 
 func (c *child) wait(t *testing.T) (code int, stderr string) {
 	t.Helper()
-	timer := time.AfterFunc(20*time.Second, func() { c.Process.Kill() })
+	timer := time.AfterFunc(2*time.Minute, func() { c.Process.Kill() })
 	defer timer.Stop()
 	_ = c.Wait()
 	return c.ProcessState.ExitCode(), c.stderr.String()

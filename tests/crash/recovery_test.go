@@ -8,6 +8,6 @@ import (
 	"github.com/logbraid/logbraid/tests/harness"
 )
 
-// recovery is how long a collector may take to start after a crash. Under the race detector, and with other runs at the same
-// time on the same processors, the figure is a guard only.
-var recovery = map[bool]time.Duration{false: time.Second, true: 10 * time.Second}[harness.Race]
+// recovery is a guard only: how long a collector may take to start after a crash, with other runs at the same time on the same
+// processors. TestFault26TwoCollectors holds the figure that is promised.
+var recovery = map[bool]time.Duration{false: 10 * time.Second, true: time.Minute}[harness.Race]

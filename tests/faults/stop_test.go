@@ -75,10 +75,10 @@ func TestFault07BufferFull(t *testing.T) {
 			w.Log(5000) // about 2.5 MB
 			took, l := time.Since(begin), w.Latency()
 			t.Logf("5000 calls in %v: %v", took, l)
-			if test.most > 0 && (l.Max < test.most || took > test.most+limit(2*time.Second)) {
+			if test.most > 0 && (l.Max < test.most || took > test.most+time.Minute) {
 				t.Errorf("the longest call took %v, all together %v; one wait of %v was to be expected", l.Max, took, test.most)
 			}
-			if test.most == 0 && l.Max > limit(100*time.Millisecond) {
+			if test.most == 0 && l.Max > 4*time.Second { // less than the default of BLOCK_TIMEOUT, more than any machine takes a processor away
 				t.Errorf("a call took %v", l.Max)
 			}
 			r.broker.Continue()
