@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
-	"sync/atomic"
 	"testing"
 
 	"github.com/logbraid/logbraid/pkg/record"
@@ -39,7 +38,6 @@ func BenchmarkAppend(b *testing.B) {
 					b.Fatal(err)
 				}
 				defer func() { _ = r.Remove() }()
-				var stop atomic.Bool
 				done := make(chan struct{})
 				wake := make(chan struct{}, 1)
 				go func() {
@@ -51,9 +49,6 @@ func BenchmarkAppend(b *testing.B) {
 								break
 							}
 							r.Release(batch.Last)
-						}
-						if stop.Load() {
-							return
 						}
 					}
 				}()
@@ -81,8 +76,7 @@ func BenchmarkAppend(b *testing.B) {
 				} else {
 					b.RunParallel(func(pb *testing.PB) { run(pb.Next) })
 				}
-				stop.Store(true)
-				wake <- struct{}{}
+				close(wake)
 				<-done
 			})
 		}

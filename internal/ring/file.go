@@ -27,7 +27,8 @@ func FileName(id record.Identity) string {
 }
 
 // Close ends the use of the ring. A file is left in place, as an orphan, and its
-// lock is released. Stats stays usable; the sender must have ended.
+// lock is released. Stats stays usable; the sender must have ended, and what Next
+// returned is gone: the memory goes back to the system.
 func (r *Ring) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -74,15 +74,19 @@ func createLocked(path string) (*os.File, error) {
 // fill reserves the file's blocks, maps it and writes an empty ring.
 func fill(f *os.File, info Info) (*Ring, error) {
 	size := info.layout.size()
-	if int64(size) > int64(maxInt) {
-		return nil, fmt.Errorf("%d bytes cannot be mapped", size)
+	if size > uint64(maxInt) {
+		return nil, fmt.Errorf("%w: %d bytes", ErrNoMemory, size)
 	}
 	if err := reserve(f, int64(size)); err != nil {
 		return nil, err
 	}
 	mem, err := unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
-		return nil, os.NewSyscallError("mmap", err)
+		err = os.NewSyscallError("mmap", err)
+		if errors.Is(err, unix.ENOMEM) {
+			err = fmt.Errorf("%w: %d bytes: %w", ErrNoMemory, size, err)
+		}
+		return nil, err
 	}
 	r := newRing(mem, info)
 	r.sums = true
@@ -90,7 +94,14 @@ func fill(f *os.File, info Info) (*Ring, error) {
 	return r, r.format()
 }
 
-const maxInt = int(^uint(0) >> 1)
+// allocate takes memory from the system, and tells how it is given back.
+func allocate(size int) (mem []byte, free func([]byte) error, err error) {
+	mem, err = unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("mmap", err)
+	}
+	return mem, unix.Munmap, nil
+}
 
 // lock takes the file for this process, or returns ErrOwned. The lock goes with
 // the open file: a child that is executed does not inherit it, and the kernel

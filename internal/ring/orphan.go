@@ -128,13 +128,15 @@ func load(f io.ReaderAt, size int64) (*Ring, Damage, error) {
 	if err != nil {
 		return nil, Damage{}, err
 	}
-	mem := make([]byte, info.layout.size())
-	n, err := f.ReadAt(mem, 0)
-	if err != nil && err != io.EOF {
+	r, err := newRingInMemory(info)
+	if err != nil {
 		return nil, Damage{}, err
 	}
-	r := newRing(mem, info)
+	n, err := f.ReadAt(r.mem, 0)
+	if err != nil && err != io.EOF {
+		return nil, Damage{}, errors.Join(err, r.Close())
+	}
 	damage := r.recover()
-	damage.Header = damage.Header || !both || n < len(mem)
+	damage.Header = damage.Header || !both || n < len(r.mem)
 	return r, damage, nil
 }

@@ -44,6 +44,7 @@ func lived(t *testing.T) (r *Ring, held map[uint64][]byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = r.Close() })
 	r.sums = true
 	held = map[uint64][]byte{}
 	random := rand.New(rand.NewPCG(1, 2))
@@ -123,6 +124,7 @@ func TestEveryByteDamaged(t *testing.T) {
 				t.Fatalf("byte %d ^ %#x: %v", at, flip, err)
 			}
 			lines, end := found(t, o)
+			_ = o.Close()
 			for seq, got := range lines {
 				if want := held[seq]; want == nil || !bytes.Equal(got, want) {
 					t.Fatalf("byte %d ^ %#x: seq %d is %q, was %q", at, flip, seq, got, want)
@@ -161,6 +163,7 @@ func TestCutAnywhere(t *testing.T) {
 			t.Fatalf("cut to %d: %v", n, err)
 		}
 		lines, _ := found(t, o)
+		_ = o.Close()
 		for seq, got := range lines {
 			if !bytes.Equal(got, held[seq]) {
 				t.Fatalf("cut to %d: seq %d is %q", n, seq, got)
@@ -193,6 +196,7 @@ func TestHeaderPagesLost(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
+		defer func() { _ = o.Close() }()
 		if lines, end := found(t, o); len(lines) != len(held) || end != r.Seal() || !d.Header || d.Records != 0 {
 			t.Errorf("%s: %d of %d records, end %+v, %v", c.name, len(lines), len(held), end, d)
 		}
@@ -413,6 +417,7 @@ func FuzzLoad(f *testing.F) {
 		if err != nil {
 			return
 		}
+		defer func() { _ = o.Close() }()
 		for {
 			_, b, ok := o.Next(1000, 10)
 			if !ok {

@@ -29,6 +29,9 @@ var (
 	ErrSealed = errors.New("buffer is sealed")
 	// ErrNoSpace comes from Create when the file system has no room for the file.
 	ErrNoSpace = errors.New("no space for the buffer file")
+	// ErrNoMemory comes from New, Create and OpenOrphan when the process may not
+	// have so much memory: where the system says so, instead of ending the process.
+	ErrNoMemory = errors.New("no memory for the buffer")
 	// ErrUnsupported comes from Create where files cannot be mapped or locked.
 	ErrUnsupported = errors.New("buffer files are not supported on this system")
 	// ErrOwned comes from OpenOrphan while the owner, or somebody who drains the
@@ -71,12 +74,33 @@ func New(size int, id record.Identity) (*Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create buffer: %w", err)
 	}
-	r := newRing(make([]byte, info.layout.size()), info)
-	if err := r.format(); err != nil {
+	r, err := newRingInMemory(info)
+	if err != nil {
 		return nil, fmt.Errorf("create buffer: %w", err)
+	}
+	if err := r.format(); err != nil {
+		return nil, errors.Join(fmt.Errorf("create buffer: %w", err), r.Close())
 	}
 	return r, nil
 }
+
+// newRingInMemory takes the memory from the system and not from Go's heap: when
+// there is none, the runtime would end the program and not return an error.
+func newRingInMemory(info Info) (*Ring, error) {
+	size := info.layout.size()
+	if size > uint64(maxInt) {
+		return nil, fmt.Errorf("%w: %d bytes", ErrNoMemory, size)
+	}
+	mem, free, err := allocate(int(size))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %d bytes: %w", ErrNoMemory, size, err)
+	}
+	r := newRing(mem, info)
+	r.unmap = free
+	return r, nil
+}
+
+const maxInt = int(^uint(0) >> 1)
 
 func newInfo(size int, id record.Identity, prefix string) (Info, error) {
 	info := Info{Identity: id, Prefix: prefix, Created: time.Now(), PID: os.Getpid(), layout: layoutFor(size)}
@@ -252,6 +276,9 @@ func (r *Ring) SealEmpty() bool {
 func (r *Ring) Seal() record.Batch {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.final != nil { // the memory is gone
+		return r.info.end(r.final.Last, r.final.Drops())
+	}
 	r.sealLocked()
 	return r.endLocked()
 }
@@ -264,13 +291,9 @@ func (r *Ring) sealLocked() {
 }
 
 func (r *Ring) endLocked() record.Batch {
-	last := r.tailCell.load() + r.dropped
-	return record.Batch{
-		Run:     r.info.Identity.Run,
-		First:   last + 1,
-		Last:    last,
-		Dropped: r.dropped + r.rejected(),
-		Oldest:  last + 1,
-		End:     true,
-	}
+	return r.info.end(r.tailCell.load()+r.dropped, r.dropped+r.rejected())
+}
+
+func (i Info) end(last, dropped uint64) record.Batch {
+	return record.Batch{Run: i.Identity.Run, First: last + 1, Last: last, Dropped: dropped, Oldest: last + 1, End: true}
 }

@@ -43,6 +43,7 @@ func kinds(t *testing.T, size int, f func(t *testing.T, r *Ring)) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		t.Cleanup(func() { _ = r.Close() })
 		f(t, r)
 	})
 	t.Run("file", func(t *testing.T) {
@@ -447,6 +448,7 @@ func TestModel(t *testing.T) {
 				if o.Stats() != r.Stats() {
 					t.Fatalf("stats %+v, want %+v", o.Stats(), r.Stats())
 				}
+				_ = r.Close()
 				r = o
 				r.sums = true
 			},
@@ -460,5 +462,59 @@ func TestModel(t *testing.T) {
 				}
 			},
 		})
+	})
+}
+
+// After Close the memory is gone, in memory too: nothing but the numbers is left,
+// and whatever is called says so without touching it.
+func TestClosed(t *testing.T) {
+	kinds(t, 1<<20, func(t *testing.T, r *Ring) {
+		mustAppend(t, r, body(record.Info, 100, "m"))
+		if _, err := r.Drop(record.Debug, Full); err != nil {
+			t.Fatal(err)
+		}
+		before, end := r.Stats(), r.Seal()
+		before.Sealed = true
+		for range 2 {
+			if err := r.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if s := r.Stats(); s != before {
+			t.Errorf("stats %+v, were %+v", s, before)
+		}
+		if got := r.Seal(); got != end {
+			t.Errorf("end %+v, was %+v", got, end)
+		}
+		if _, err := r.Append(body(record.Info, 100, "m"), 100); !errors.Is(err, ErrSealed) {
+			t.Errorf("append: %v", err)
+		}
+		if _, err := r.Drop(record.Debug, Full); !errors.Is(err, ErrSealed) {
+			t.Errorf("drop: %v", err)
+		}
+		if admitted, released := r.Progress(); admitted != 1 || released != 0 {
+			t.Errorf("progress %d, %d", admitted, released)
+		}
+		if count, _, _ := r.Untold(); r.Fill() != 0 || count != 0 {
+			t.Errorf("fill %d, untold %d", r.Fill(), count)
+		}
+	})
+}
+
+// An empty ring can be sealed for good, one that holds a record cannot yet.
+func TestSealEmpty(t *testing.T) {
+	kinds(t, 1<<20, func(t *testing.T, r *Ring) {
+		seq := mustAppend(t, r, body(record.Info, 100, "m"))
+		if r.SealEmpty() {
+			t.Error("sealed with a record held")
+		}
+		mustAppend(t, r, body(record.Info, 100, "m"))
+		r.Release(seq + 1)
+		if !r.SealEmpty() || !r.SealEmpty() || !r.Stats().Sealed {
+			t.Error("not sealed")
+		}
+		if _, err := r.Append(body(record.Info, 100, "m"), 100); !errors.Is(err, ErrSealed) {
+			t.Errorf("append: %v", err)
+		}
 	})
 }

@@ -26,6 +26,7 @@ func newHarness(t *testing.T, mode Overflow) *harness {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = r.Close() })
 	closing := make(chan struct{})
 	o := newOverflow(r, Config{Overflow: mode, BlockTimeout: 5 * time.Second, Diagnostics: slog.New(slog.DiscardHandler)}, closing)
 	return &harness{overflow: o, t: t, closing: closing}

@@ -135,6 +135,14 @@ func (p *Publisher) start() (err error) {
 
 // buffer makes the ring, in a file if there is a directory for it.
 func (p *Publisher) buffer() (*ring.Ring, error) {
+	r, err := p.newRing()
+	if errors.Is(err, ring.ErrNoMemory) {
+		err = fmt.Errorf("%w; LOGBRAID_BUFFER=%d asks for it", err, p.cfg.Buffer)
+	}
+	return r, err
+}
+
+func (p *Publisher) newRing() (*ring.Ring, error) {
 	if p.cfg.BufferDir != "" {
 		if err := os.MkdirAll(p.cfg.BufferDir, 0o700); err != nil {
 			return nil, fmt.Errorf("create buffer directory: %w", err)

@@ -96,15 +96,27 @@ func TestFault35FileSize(t *testing.T) {
 	r.check()
 }
 
-// Row 35: a worker whose buffer file does not fit into the memory that it may have: an error at the start that says so, no crash later.
+// Row 35: a worker whose buffer does not fit into the memory that it may have: an error at the start that says so and names the
+// setting, no crash then or later.
 func TestFault35Memory(t *testing.T) {
 	if harness.Race {
 		t.Skip("the race detector needs more address space than any limit leaves")
 	}
 	r := newRig(t, harness.BrokerSpec{})
-	w := harness.LaunchWorker(t, "w1", harness.WorkerSpec{Records: 100}, limited(t, "--as=900000000"),
-		harness.PlainEnv(r.broker.URL, "w1", "LOGBRAID_BUFFER=1000MiB", "LOGBRAID_BUFFER_DIR="+t.TempDir()))
-	if code := w.Wait(); code != 1 || !strings.Contains(w.Stderr(), "create buffer") || !strings.Contains(w.Stderr(), "memory") {
-		t.Errorf("ended with %v\n%s", w.State(), w.Output())
+	// A Go program reserves 1.5 GB of address space for itself; 0.7 GB more is room for all that it does, and none for this buffer.
+	limit := limited(t, "--as=2200000000")
+	for _, kind := range []string{"memory", "file"} {
+		t.Run(kind, func(t *testing.T) {
+			settings := []string{"LOGBRAID_BUFFER=1GiB"}
+			if kind == "file" {
+				settings = append(settings, "LOGBRAID_BUFFER_DIR="+t.TempDir())
+			}
+			w := harness.LaunchWorker(t, "w1", harness.WorkerSpec{Records: 100}, limit, harness.PlainEnv(r.broker.URL, "w1", settings...))
+			code, says := w.Wait(), w.Stderr()
+			if code != 1 || !strings.Contains(says, "create buffer") || !strings.Contains(says, "cannot allocate memory") ||
+				!strings.Contains(says, "LOGBRAID_BUFFER=1073741824") {
+				t.Errorf("ended with %v\n%s", w.State(), w.Output())
+			}
+		})
 	}
 }
