@@ -35,6 +35,7 @@ Sizes are written ` + "`4096`, `256KiB`, `100MiB` or `1GiB`; durations `500ms`, 
 		{"Workers, collector and embedded master", "Prefix and delivery must be the same at both ends.", new(Wire)},
 		{"Workers", "Read by `publisher.FromEnv`, and by `collector exec`.", new(Publisher)},
 		{"Collector and embedded master", "", new(Log)},
+		{"Analysts", "Read by `consumer.ConfigFromEnv` and `collector tail`, with the server, prefix and delivery as above.", new(Stored)},
 		{"Collector", "", new(Service)},
 		{"Embedded master", "", new(Embedded)},
 	} {

@@ -41,6 +41,24 @@ type Master struct {
 	Embedded
 }
 
+// Reader is what an analyst reads (consumer.ConfigFromEnv), and collector tail.
+type Reader struct {
+	natsconn.Config
+	Source
+}
+
+// Source is where a reader finds the records; it must be as the workers have it.
+type Source struct {
+	Prefix   string `default:"logs" desc:"First part of the subjects that records travel on: PREFIX.app.worker"`
+	Delivery string `default:"direct" oneof:"direct,stream" desc:"Where records are read: as they are published (direct), or in the stream (stream)"`
+	Stored
+}
+
+// Stored says where stream delivery stores records.
+type Stored struct {
+	Stream string `default:"LOGS" desc:"Name of the JetStream stream; for stream delivery"`
+}
+
 // Wire is what both ends have; prefix and delivery must be the same.
 type Wire struct {
 	Prefix       string        `default:"logs" desc:"First part of the subjects that records travel on: PREFIX.app.worker"`
@@ -138,7 +156,7 @@ func (e Embedded) Problems() problem.List {
 	return l
 }
 
-func allSpecs() []any { return []any{new(Worker), new(Collector), new(Master)} }
+func allSpecs() []any { return []any{new(Worker), new(Collector), new(Master), new(Reader)} }
 
 // DefaultURL is where a collector looks for its server when none is set.
 const DefaultURL = "nats://127.0.0.1:4222"

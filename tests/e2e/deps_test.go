@@ -23,9 +23,11 @@ func goList(t *testing.T, args ...string) []string {
 func TestForbiddenImports(t *testing.T) {
 	const ours = "github.com/logbraid/logbraid/"
 	forbidden := map[string][]string{
-		"pkg/record":       {"github.com/", "golang.org/x/"},
-		"pkg/publisher":    {"github.com/nats-io/nats-server", "github.com/spf13/cobra", "github.com/prometheus/", ours + "pkg/collector", ours + "pkg/embedded"},
-		"pkg/collector":    {"github.com/nats-io/nats-server", "github.com/spf13/cobra", "github.com/prometheus/", ours + "pkg/publisher", ours + "pkg/embedded"},
+		"pkg/record":    {"github.com/", "golang.org/x/"},
+		"pkg/publisher": {"github.com/nats-io/nats-server", "github.com/spf13/cobra", "github.com/prometheus/", ours + "pkg/collector", ours + "pkg/consumer", ours + "pkg/embedded"},
+		"pkg/collector": {"github.com/nats-io/nats-server", "github.com/spf13/cobra", "github.com/prometheus/", ours + "pkg/publisher", ours + "pkg/consumer", ours + "pkg/embedded"},
+		"pkg/consumer": {"github.com/nats-io/nats-server", "github.com/spf13/cobra", "github.com/prometheus/", "github.com/sirupsen/", "github.com/klauspost/compress/zstd",
+			ours + "pkg/publisher", ours + "pkg/collector", ours + "pkg/embedded", ours + "internal/ring", ours + "internal/logfile"},
 		"pkg/embedded":     {"github.com/spf13/cobra", "github.com/prometheus/", ours + "cmd/"},
 		"tests/checker":    {ours + "pkg/", ours + "internal/"},
 		"internal/ring":    {"github.com/nats-io/", "github.com/sirupsen/"},
