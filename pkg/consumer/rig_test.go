@@ -48,7 +48,7 @@ type sender struct {
 
 func newSender(t testing.TB, s *server.Server, worker string) *sender {
 	t.Helper()
-	nc, err := nats.Connect(s.ClientURL())
+	nc, err := nats.Connect(s.ClientURL(), nats.Timeout(guard))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 // makeStream makes the stream as logbraid does.
 func makeStream(t testing.TB, s *server.Server) jetstream.Stream {
 	t.Helper()
-	nc, err := nats.Connect(s.ClientURL())
+	nc, err := nats.Connect(s.ClientURL(), nats.Timeout(guard))
 	if err != nil {
 		t.Fatal(err)
 	}
