@@ -97,22 +97,43 @@ func startCrash(line *record.Line, text string, at time.Time, pid int) {
 	line.Stack(text)
 }
 
-// crashMessage is the first line, which says why: "panic: ...". What the runtime
-// itself finds (a concurrent map write, a deadlock) it tells only on standard
-// error, and the crash output begins with the stack (runtime.fatal, Go 1.26).
-// Then the first function that is not the runtime's has to do.
+// crashMessage says why the process ended: the first line, "panic: ...". What the
+// runtime itself finds it says on standard error only, "fatal error: concurrent
+// map writes", before it turns to the crash output, which begins with a stack
+// (runtime.fatal and runtime.throw, Go 1.26). Then the stack has to tell: the
+// cause, where a function of the runtime stands for one cause only, and the first
+// function that is not the runtime's.
 func crashMessage(text string) string {
 	text = strings.TrimLeft(text, "\n")
 	first, rest, _ := strings.Cut(text, "\n")
-	if !strings.HasPrefix(first, "goroutine ") {
+	state, isGoroutine := strings.CutPrefix(first, "goroutine ")
+	if !isGoroutine && first != "runtime stack:" {
 		return first
 	}
+	if _, state, _ = strings.Cut(state, "["); isGoroutine && !strings.HasPrefix(state, "running") {
+		// Nobody was running: the scheduler itself has found that nobody can.
+		return "fatal error: all goroutines are asleep - deadlock!"
+	}
+	message, thrown := "fatal error", false
 	for l := range strings.Lines(rest) {
 		end := strings.LastIndexByte(l, '(')
-		if end < 0 || l[0] == '\t' || strings.HasPrefix(l, "runtime.") || strings.HasPrefix(l, "internal/") {
+		if end < 0 || l[0] == '\t' {
 			continue
 		}
-		return "fatal error in " + l[:end]
+		name := l[:end]
+		switch {
+		case name == "internal/runtime/maps.fatal":
+			message = "fatal error: concurrent use of a map"
+		case name == "sync.fatal", name == "internal/sync.fatal":
+			message = "fatal error: misuse of a lock"
+		case thrown && name == "runtime.newstack":
+			message = "fatal error: stack overflow"
+		case thrown && name == "runtime.sysMapOS":
+			message = "fatal error: out of memory"
+		case !strings.HasPrefix(name, "runtime.") && !strings.HasPrefix(name, "internal/"):
+			return message + " in " + name
+		}
+		thrown = name == "runtime.throw"
 	}
-	return "fatal error"
+	return message
 }

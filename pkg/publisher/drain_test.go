@@ -266,7 +266,7 @@ func TestCrashOutput(t *testing.T) {
 	}{
 		{"panic", "panic", "single", "panic: the worker's last words", "goroutine "},
 		{"all goroutines", "panic", "all", "panic: the worker's last words", "created by"},
-		{"fatal error", "map", "single", "fatal error in github.com/logbraid/logbraid/pkg/publisher_test.writeMapConcurrently.func1", "internal/runtime/maps"},
+		{"fatal error", "map", "single", "fatal error: concurrent use of a map in github.com/logbraid/logbraid/pkg/publisher_test.writeMapConcurrently.func1", "internal/runtime/maps"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := startBroker(t)

@@ -162,7 +162,7 @@ func TestFault38Endings(t *testing.T) {
 		{"panic", 2, "the end"},
 		{"panic of a goroutine", 2, "the end"},
 		// Not the line "fatal error: concurrent map writes": the Go runtime writes that before it turns to its crash output.
-		{"concurrent map writes", 2, "fatal error in "},
+		{"concurrent map writes", 2, "fatal error: concurrent use of a map in "},
 		{"os.Exit", 3, ""},
 		{"runtime.Goexit", -1, ""},
 	} {
