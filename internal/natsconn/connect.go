@@ -46,7 +46,7 @@ func Connect(cfg Config, hooks Hooks) (*nats.Conn, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	d := &dialer{cfg: cfg}
+	d := &dialer{cfg: cfg, tell: hooks.Error}
 	opts, list, err := options(cfg, d)
 	if err != nil {
 		return nil, err
@@ -86,7 +86,10 @@ func options(cfg Config, d *dialer) ([]nats.Option, string, error) {
 		nats.FlusherTimeout(flusherTimeout),
 		nats.ReconnectOnFlusherError(),
 		nats.Timeout(connectTimeout),
-		nats.CustomReconnectDelay(func(attempt int) time.Duration { return delay(attempt, ceiling) }),
+		nats.CustomReconnectDelay(func(attempt int) time.Duration {
+			d.tellHandshake()
+			return delay(attempt, ceiling)
+		}),
 	}
 	if cfg.Inbox != "" {
 		opts = append(opts, nats.CustomInboxPrefix(cfg.Inbox))

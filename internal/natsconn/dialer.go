@@ -20,6 +20,21 @@ type dialer struct {
 	secure bool
 	next   int                       // rotates over the URL file's servers
 	conn   atomic.Pointer[nats.Conn] // set once Connect has returned
+	tell   func(nc *nats.Conn, err error)
+}
+
+// tellHandshake is called before each round of attempts. nats.go tells why a dial
+// failed and why a credential was refused, but of a TLS handshake that fails when
+// it reconnects it only keeps the reason: a program whose certificate expired, or
+// whose server got another, would try for ever and never say why.
+func (d *dialer) tellHandshake() {
+	nc := d.conn.Load()
+	if nc == nil || d.tell == nil {
+		return
+	}
+	if err := nc.LastError(); errors.Is(err, nats.ErrTLS) || errors.Is(err, nats.ErrSecureConnWanted) || errors.Is(err, nats.ErrSecureConnRequired) {
+		d.tell(nc, mapError(nil, err))
+	}
 }
 
 // Dial implements nats.CustomDialer. Without a URL file it dials the address

@@ -1,10 +1,13 @@
 package natsconn
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,7 +29,8 @@ type Hooks struct {
 	// Error is whatever goes wrong beside: a connection attempt that failed
 	// (refused, wrong credential), a slow subscription (nats.ErrSlowConsumer),
 	// a publish or subscribe that the broker does not permit
-	// (*PermissionError). Failing attempts repeat this as often as they fail.
+	// (*PermissionError). Failing attempts repeat this as often as they fail. A
+	// TLS handshake that failed is told beside the order of the other calls.
 	Error func(nc *nats.Conn, err error)
 	// Closed: for ever. Comes after Close, and in the rare cases in which
 	// nats.go ends a connection whatever its options say, such as after a
@@ -71,10 +75,35 @@ func mapError(sub *nats.Subscription, err error) error {
 		return pe
 	case errors.Is(err, nats.ErrAuthorization):
 		return fmt.Errorf("the NATS server refuses the credentials: %w", err)
+	case errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAccountAuthExpired):
+		return fmt.Errorf("the credentials have expired: put new ones into the file, they are read at each attempt: %w", err)
+	case errors.Is(err, nats.ErrAuthRevoked):
+		return fmt.Errorf("the credentials were revoked: %w", err)
+	case isVerification(err):
+		return fmt.Errorf("the NATS server's certificate is not accepted: check LOGBRAID_NATS_CA, and that the certificate names the host of LOGBRAID_NATS_URL: %w", err)
+	case isRemoteAlert(err):
+		return fmt.Errorf("the NATS server does not accept our certificate: check LOGBRAID_NATS_CERT and LOGBRAID_NATS_KEY: %w", err)
 	case errors.Is(err, nats.ErrSlowConsumer) && sub != nil:
 		return fmt.Errorf("subscription to %s: %w", sub.Subject, err)
 	}
 	return err
+}
+
+// isVerification holds for a certificate of the server's that we do not accept.
+func isVerification(err error) bool {
+	var verification *tls.CertificateVerificationError
+	return errors.As(err, &verification)
+}
+
+// isRemoteAlert holds for what the server says when it does not accept ours, or
+// misses one. The type of the alert is not exported by crypto/tls, the name of
+// the operation is all there is. In TLS 1.3 the alert comes after our side of the
+// handshake has succeeded, and a write of ours can find the connection closed
+// before it is read; nats.go has words of its own for that.
+func isRemoteAlert(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error" ||
+		errors.Is(err, nats.ErrTLS) && strings.Contains(err.Error(), "closed by remote after TLS handshake")
 }
 
 func (h Hooks) options() []nats.Option {
