@@ -13,7 +13,7 @@ import (
 // directories, rotates by time, and looks after what waits for a sync. The error
 // is why nothing can be committed; Resume must follow.
 func (s *Store) Check() error {
-	if err := s.usable(); err != nil {
+	if err := s.quiet(); err != nil {
 		if err != ErrClosed {
 			s.reportOutage(err)
 		}
@@ -31,6 +31,9 @@ func (s *Store) Check() error {
 		_ = s.syncer.background() // its error is found below
 	}
 	if err := s.markDurable(); err != nil {
+		return s.fail(err)
+	}
+	if err := s.today(now); err != nil {
 		return s.fail(err)
 	}
 	if now.Sub(s.swept).Abs() >= sweepEvery {
@@ -131,7 +134,7 @@ func (s *Store) inspectJournal() error {
 	s.opts.Report(Event{Kind: JournalDamaged, Path: s.main.join(filepath.Join(stateDir, journalName)),
 		Detail: "removed by someone else while it was in use; written anew"})
 	s.journal.failed = errRewrite
-	if err := s.journal.restore(); err != nil {
+	if err := s.journal.restore(s.syncer.wanted()); err != nil {
 		return err
 	}
 	s.syncer.recorded(s.journal)
@@ -141,11 +144,6 @@ func (s *Store) inspectJournal() error {
 // markDurable tells the journal what the last sync reached, if no commit has
 // since.
 func (s *Store) markDurable() error {
-	if s.syncer.piped {
-		if err := s.drain(); err != nil {
-			return err
-		}
-	}
 	settled := s.syncer.settled()
 	if s.journal.floor >= s.journal.content || settled < s.journal.content {
 		return nil

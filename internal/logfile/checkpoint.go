@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -32,6 +33,7 @@ import (
 //	                  tail length, tail CRC (u32), born (Unix seconds), flags, since
 //	medium            text, empty if it is as before
 //	source            0, or 1 and name, created (Unix nanoseconds), seq
+//	days              only where there are any: count, then date (days since 1970), number
 const (
 	entryMarker  = "LBj\x01"
 	entryHeader  = 32
@@ -58,6 +60,7 @@ type checkpoint struct {
 	files    []fileState
 	medium   string // see Dir.Medium; empty: as before
 	source   *Source
+	days     []day
 }
 
 // runState is a run and the entry that changed it last, which is what ended
@@ -111,6 +114,7 @@ func (c *checkpoint) add(later *checkpoint) {
 	if later.source != nil {
 		c.source = later.source
 	}
+	c.days = append(c.days, later.days...)
 }
 
 // appendEntry encodes c, header and payload.
@@ -188,17 +192,29 @@ func appendPayload(dst []byte, c *checkpoint) []byte {
 	}
 
 	dst = appendText(dst, c.medium)
-	if c.source == nil {
+	dst = appendSource(dst, c.source)
+	if len(c.days) > 0 {
+		dst = binary.AppendUvarint(dst, uint64(len(c.days)))
+		for _, d := range c.days {
+			dst = binary.AppendVarint(dst, d.date)
+			dst = binary.AppendUvarint(dst, d.number)
+		}
+	}
+	return dst
+}
+
+func appendSource(dst []byte, s *Source) []byte {
+	if s == nil {
 		return append(dst, 0)
 	}
 	dst = append(dst, 1)
-	dst = appendText(dst, c.source.Stream)
+	dst = appendText(dst, s.Stream)
 	var created int64
-	if !c.source.Created.IsZero() {
-		created = c.source.Created.UnixNano()
+	if !s.Created.IsZero() {
+		created = s.Created.UnixNano()
 	}
 	dst = binary.AppendVarint(dst, created)
-	return binary.AppendUvarint(dst, c.source.Seq)
+	return binary.AppendUvarint(dst, s.Seq)
 }
 
 func appendText(dst []byte, s string) []byte {
@@ -305,6 +321,15 @@ func (d *decoder) checkpoint(c *checkpoint) {
 		}
 		c.source.Seq = d.uint()
 	}
+	if len(d.rest) > 0 {
+		n := d.count(2)
+		if n == 0 {
+			d.failed = true
+		}
+		for range n {
+			c.days = append(c.days, day{date: d.int(), number: d.uint()})
+		}
+	}
 }
 
 func (d *decoder) fail() {
@@ -389,6 +414,7 @@ type state struct {
 	retired []fileState          // by age
 	medium  string
 	source  Source
+	days    []day // of service, the oldest first
 }
 
 func newState() *state {
@@ -425,6 +451,7 @@ func (s *state) apply(c *checkpoint) {
 	if c.source != nil {
 		s.source = *c.source
 	}
+	s.addDays(c.days)
 }
 
 func (s *state) forgetRetired(durable uint64) {
@@ -443,6 +470,7 @@ func (s *state) snapshot(number, durable uint64) *checkpoint {
 	c.files = append(c.files, s.retired...)
 	source := s.source
 	c.source = &source
+	c.days = slices.Clone(s.days)
 	// In a fixed order, so that the same state is the same bytes.
 	slices.SortFunc(c.runs, func(a, b runState) int {
 		return cmp.Or(cmp.Compare(a.changed, b.changed), cmp.Compare(a.id, b.id))
@@ -454,7 +482,8 @@ func (s *state) snapshot(number, durable uint64) *checkpoint {
 }
 
 func (s *state) clone() *state {
-	c := newState()
-	c.apply(s.snapshot(0, 0))
-	return c
+	return &state{
+		runs: maps.Clone(s.runs), files: maps.Clone(s.files), retired: slices.Clone(s.retired),
+		medium: s.medium, source: s.source, days: slices.Clone(s.days),
+	}
 }

@@ -18,7 +18,7 @@ import (
 func (r *recovery) choose() uint64 {
 	h := r.history
 	number := h.number
-	if medium := h.at(h.newest).medium; medium == "" || medium != r.store.main.dir.Medium() {
+	if !r.sameMedium() {
 		for _, p := range r.pasts() {
 			if n := p.until(r.fits); n >= h.floor {
 				number = min(number, n)
@@ -38,6 +38,13 @@ func (r *recovery) choose() uint64 {
 			"checkpoint %d instead of %d: %s", at, h.newest, lostBetween(h.at(at), h.at(h.newest)))})
 	}
 	return at
+}
+
+// sameMedium reports whether nothing that was written can have been lost to a
+// power cut: what keeps unsynced bytes has not changed since.
+func (r *recovery) sameMedium() bool {
+	medium := r.history.medium()
+	return medium != "" && medium == r.store.main.dir.Medium()
 }
 
 // lostBetween says what the later state has that the earlier one has not.

@@ -34,6 +34,10 @@ type journal struct {
 	content uint64
 	next    uint64   // never used yet
 	ended   []string // ended runs, the longest ended first
+	// quiet are runs that have not ended, but may be forgotten, the longest quiet
+	// first; sought: it is as of today.
+	quiet  []string
+	sought bool
 
 	// durable is what is known to be on the disk (or is never synced anyway), at
 	// the checkpoint floor, and window leads from there to state. A snapshot
@@ -104,6 +108,9 @@ func (j *journal) append(c *checkpoint, settled uint64, sync bool) error {
 			c.files[i].since = c.number
 		}
 	}
+	for i := range c.days {
+		c.days[i].number = c.number
+	}
 	c.evicted = j.evict(c)
 	j.buf = appendEntry(j.buf[:0], c)
 	for i := range j.sides {
@@ -142,11 +149,11 @@ func (s *side) write(p []byte) error {
 
 // accept makes a written checkpoint the state.
 func (j *journal) accept(c *checkpoint) {
-	for _, id := range c.evicted {
-		j.opts.Evicted(id)
-	}
 	if len(c.evicted) > 0 {
-		j.ended = slices.DeleteFunc(j.ended, func(id string) bool { return slices.Contains(c.evicted, id) })
+		j.evicted(c.evicted)
+	}
+	if len(c.days) > 0 {
+		j.sought = false
 	}
 	for i := range c.runs {
 		r := &c.runs[i]
@@ -180,28 +187,6 @@ func (j *journal) settle(number uint64) {
 	j.durable.forgetRetired(j.floor)
 }
 
-// evict chooses the ended runs that leave the table with c.
-func (j *journal) evict(c *checkpoint) []string {
-	size := len(j.state.runs)
-	for i := range c.runs {
-		if _, ok := j.state.runs[c.runs[i].id]; !ok {
-			size++
-		}
-	}
-	var out []string
-	for _, id := range j.ended {
-		if size <= j.opts.MaxRuns {
-			break
-		}
-		if slices.ContainsFunc(c.runs, func(r runState) bool { return r.id == id }) {
-			continue
-		}
-		out = append(out, id)
-		size--
-	}
-	return out
-}
-
 // open opens the files as recovery found them, and makes what is missing. Where
 // that is not possible, append fails until restore succeeds.
 func (j *journal) open(rewrite bool) error {
@@ -211,18 +196,18 @@ func (j *journal) open(rewrite bool) error {
 		}
 		// No room, most likely. What is there can still be appended to.
 	}
-	return j.reopen()
+	return j.reopen(j.opts.FSync.mode != modeNever)
 }
 
 // restore makes the journal usable after an error: what was written behind the
 // last checkpoint is cut off, through descriptors that have not failed (I7). It
 // must come before the files are cut, for a checkpoint must never state more
-// than there is.
-func (j *journal) restore() error {
+// than there is; with sync, not after a power cut either.
+func (j *journal) restore(sync bool) error {
 	if j.failed == nil {
 		return nil
 	}
-	if !errors.Is(j.failed, errRewrite) && j.reopen() == nil {
+	if !errors.Is(j.failed, errRewrite) && j.reopen(sync) == nil {
 		j.failed = nil
 		return nil
 	}
@@ -237,11 +222,11 @@ func (j *journal) restore() error {
 var errRewrite = errors.New("journal must be written anew")
 
 // reopen opens both files and cuts them to what is good.
-func (j *journal) reopen() error {
+func (j *journal) reopen(sync bool) error {
 	for i := range j.sides {
 		s := &j.sides[i]
 		s.close()
-		if err := j.reopenSide(s); err != nil {
+		if err := j.reopenSide(s, sync); err != nil {
 			j.failed = fmt.Errorf("reopen %s: %w: %w", s.name, errRewrite, err)
 			return j.failed
 		}
@@ -249,7 +234,7 @@ func (j *journal) reopen() error {
 	return nil
 }
 
-func (j *journal) reopenSide(s *side) error {
+func (j *journal) reopenSide(s *side, sync bool) error {
 	f, err := j.dir.Open(s.name, os.O_RDWR|os.O_APPEND, 0)
 	if err != nil {
 		return err
@@ -263,7 +248,7 @@ func (j *journal) reopenSide(s *side) error {
 	case info.Size > s.good:
 		// Synced, for the files are cut next, and the cut-off checkpoint must
 		// not come back after that.
-		if err = h.Truncate(s.good); err == nil {
+		if err = h.Truncate(s.good); err == nil && sync {
 			err = h.Sync()
 		}
 	}

@@ -42,6 +42,8 @@ func TestOneJournalDamaged(t *testing.T) {
 	disk, acked := drivenDisk(t, Never, false)
 	for i := range journalNames {
 		intact := disk.file(journalPath(i)).data
+		ends := scanJournal(intact).ends
+		lastButOne := int(ends[len(ends)-2])
 		damages := []struct {
 			name    string
 			corrupt func([]byte, int) []byte
@@ -69,6 +71,10 @@ func TestOneJournalDamaged(t *testing.T) {
 					damaged := slices.ContainsFunc(events, func(e Event) bool { return e.Kind == JournalDamaged && e.Kept != "" })
 					if damage.name == "flip" && !damaged {
 						t.Fatalf("byte %d: no damage reported: %v", at, events)
+					}
+					// What a crash leaves is no damage: the last entry torn, or not there in one of the files.
+					if damage.name == "cut" && damaged != (at < lastButOne) {
+						t.Fatalf("byte %d of %d: damage reported: %v, want %v: %v", at, len(intact), damaged, at < lastButOne, events)
 					}
 					// Both are whole again.
 					if err := again.store.Close(); err != nil {
@@ -214,7 +220,7 @@ func TestWithdrawnEntry(t *testing.T) {
 func TestEviction(t *testing.T) {
 	var evicted []string
 	m := newDisk().mount()
-	s, _, err := open(logDir, Options{FS: m, MaxRuns: 3, FSync: Never, Evicted: func(id string) { evicted = append(evicted, id) }}, true)
+	s, _, err := open(logDir, Options{FS: m, MaxRuns: 3, FSync: Never, Evicted: func(id string, _ Run) { evicted = append(evicted, id) }}, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,6 +312,9 @@ func anyCheckpoint(t *rapid.T) *checkpoint {
 	if rapid.Bool().Draw(t, "source") {
 		c.source = &Source{Stream: text.Draw(t, "stream"), Created: time.Unix(0, rapid.Int64Min(1).Draw(t, "created")).UTC(), Seq: u.Draw(t, "seq")}
 	}
+	for range rapid.IntRange(0, 2).Draw(t, "days") {
+		c.days = append(c.days, day{rapid.Int64().Draw(t, "date"), u.Draw(t, "since")})
+	}
 	return c
 }
 
@@ -375,4 +384,107 @@ func FuzzJournal(f *testing.F) {
 		h.merge()
 		_ = h.at(h.number)
 	})
+}
+
+// isCut reports whether e says that a journal file is missing or was cut.
+func (e Event) isCut() bool {
+	return e.Kind == JournalDamaged && (strings.Contains(e.Detail, "a crash can take") || strings.Contains(e.Detail, "which no crash does") ||
+		strings.Contains(e.Detail, "the file is missing"))
+}
+
+// diskWithEntries is a disk after a run of the script and the process's death, with
+// some entries in the journal behind its first.
+func diskWithEntries(t *testing.T, policy Policy) (*disk, map[string]Run) {
+	t.Helper()
+	m := newDisk().mount()
+	d, err := openDriver(t, m, Options{FSync: policy})
+	if err == nil {
+		err = d.script()
+	}
+	d.store.journal.limit = 1 << 20
+	for range 4 {
+		if err == nil {
+			err = d.commit()
+		}
+		if err == nil {
+			err = d.store.Check()
+		}
+	}
+	if err == nil {
+		err = d.commit()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.kill()
+	return m.disk, d.acked
+}
+
+// TestJournalCut: a journal file that was cut, or is not there, is healed from the
+// other, and it is said. After a power cut too, as far as it had been synced; and
+// what a power cut may take is not.
+func TestJournalCut(t *testing.T) {
+	for _, policy := range policies {
+		for i, name := range journalNames {
+			t.Run(policy.String()+"/"+name, func(t *testing.T) {
+				driven, acked := diskWithEntries(t, policy)
+				intact := driven.file(journalPath(i)).data
+				ends := scanJournal(intact).ends
+				damages := []struct {
+					name   string
+					damage func(d *disk)
+					said   bool // as damage, when nothing else happened
+					cutOff bool // and after a power cut
+				}{
+					{"removed", func(d *disk) { d.remove(journalPath(i)) }, true, true},
+					{"emptied", func(d *disk) { d.file(journalPath(i)).data = nil }, true, true},
+					{"header only", func(d *disk) { d.cutTo(journalPath(i), len(journalHeader)) }, true, true},
+					{"half a header", func(d *disk) { d.cutTo(journalPath(i), len(journalHeader)/2) }, true, true},
+					{"first entry cut", func(d *disk) { d.cutTo(journalPath(i), int(ends[0])-1) }, true, true},
+					// Without an interval nothing says that the copy is on the disk, and with FSYNC never nothing is.
+					{"all but the first entry", func(d *disk) { d.cutTo(journalPath(i), int(ends[0])) }, true, policy != Never && (policy != Always || i == 0)},
+					{"the last two entries", func(d *disk) { d.cutTo(journalPath(i), int(ends[len(ends)-3])) }, true, policy == Always && i == 0},
+					{"the last entry", func(d *disk) { d.cutTo(journalPath(i), int(ends[len(ends)-2])) }, false, false},
+					{"the last entry torn", func(d *disk) { d.cutTo(journalPath(i), len(intact)-1) }, false, false},
+				}
+				for _, c := range damages {
+					for _, powerCut := range []bool{false, true} {
+						d := driven.clone()
+						want := c.said
+						if powerCut {
+							d.cuts++
+							want = c.cutOff
+						}
+						c.damage(d)
+						var events []Event
+						report := func(e Event) { events = append(events, e) }
+						again, err := openDriver(t, d.mount(), Options{FSync: policy, Report: report})
+						if err != nil {
+							t.Fatalf("%s: %v", c.name, err)
+						}
+						if err := errors.Join(within(again.table, acked, acked), d.check(again.table)); err != nil {
+							t.Fatalf("%s: %v; %v", c.name, err, events)
+						}
+						if got := slices.ContainsFunc(events, Event.isCut); got != want {
+							t.Errorf("%s, power cut %v: said %v, want %v: %v", c.name, powerCut, got, want, events)
+						}
+						if err := again.store.Close(); err != nil {
+							t.Fatal(err)
+						}
+						// It is whole again, and said once.
+						events = nil
+						if again, err = openDriver(t, d.mount(), Options{FSync: policy, Report: report}); err != nil || len(events) > 0 {
+							t.Errorf("%s, opened again: %v, %v", c.name, err, events)
+						}
+						_ = again.store.Close()
+					}
+				}
+			})
+		}
+	}
+}
+
+func (d *disk) cutTo(name string, length int) {
+	n := d.file(name)
+	n.data = n.data[:length]
 }

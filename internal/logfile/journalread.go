@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"sort"
 )
 
 // The journal is kept twice, in journal and journal.copy: every entry is written
@@ -21,6 +22,7 @@ const journalHeader = "logbraid journal\x00\x01"
 // scan is what one journal file holds.
 type scan struct {
 	entries []*checkpoint
+	ends    []int64 // of each of entries, in the file
 	exists  bool
 	header  bool
 	// newer: the header names a later version of the format.
@@ -57,12 +59,49 @@ func scanJournal(data []byte) scan {
 	case len(data) >= n && string(data[:n-1]) == journalHeader[:n-1]:
 		s.newer = data[n-1] > journalHeader[n-1]
 	}
+	s.read(data, pos)
+	return s
+}
+
+// scanTwin is scanJournal for the second of two files. They are the same but for
+// the last entry, unless something is wrong, and then what was read from the
+// first need not be decoded again: that is half of the time of a recovery.
+func scanTwin(data []byte, first *scan, firstData []byte) scan {
+	if !first.header || len(first.bad) > 0 {
+		return scanJournal(data)
+	}
+	same := int64(commonPrefix(data, firstData))
+	n := sort.Search(len(first.ends), func(i int) bool { return first.ends[i] > same })
+	if n == 0 {
+		return scanJournal(data)
+	}
+	s := scan{exists: true, header: true, entries: slices.Clip(first.entries[:n]), ends: slices.Clip(first.ends[:n])}
+	s.read(data, int(s.ends[n-1]))
+	return s
+}
+
+func commonPrefix(a, b []byte) int {
+	n := min(len(a), len(b))
+	const step = 4096
+	at := 0
+	for at+step <= n && bytes.Equal(a[at:at+step], b[at:at+step]) {
+		at += step
+	}
+	for at < n && a[at] == b[at] {
+		at++
+	}
+	return at
+}
+
+// read takes the entries from pos on.
+func (s *scan) read(data []byte, pos int) {
 	s.end = int64(pos)
 	for pos < len(data) {
 		c, size, err := decodeEntry(data[pos:])
 		if err == nil {
-			s.entries = append(s.entries, c)
 			pos += size
+			s.entries = append(s.entries, c)
+			s.ends = append(s.ends, int64(pos))
 			s.end = int64(pos)
 			continue
 		}
@@ -81,7 +120,6 @@ func scanJournal(data []byte) scan {
 		s.bad = append(s.bad, stretch{int64(pos), int64(next)})
 		pos = next
 	}
-	return s
 }
 
 // nextEntry finds the next entry that can be read, at from or later, or -1.
@@ -122,14 +160,18 @@ type history struct {
 // file could not be read at all, or is of a later version.
 func readJournal(dir Dir) (*history, error) {
 	h := &history{base: newState()}
+	var first []byte
 	for i, name := range journalNames {
 		data, err := readFile(dir, name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			return nil, fmt.Errorf("read journal: %w", err)
-		default:
+		case i == 0:
+			first = data
 			h.sides[i] = scanJournal(data)
+		default:
+			h.sides[i] = scanTwin(data, &h.sides[0], first)
 		}
 	}
 	h.merge()
@@ -209,6 +251,17 @@ func (h *history) at(number uint64) *state {
 		s.apply(c)
 	}
 	return s
+}
+
+// medium is what kept unsynced bytes when the last entry was written.
+func (h *history) medium() string {
+	medium := h.base.medium
+	for _, c := range h.entries {
+		if c.medium != "" {
+			medium = c.medium
+		}
+	}
+	return medium
 }
 
 // readFile reads a file of the store whole.

@@ -90,7 +90,7 @@ type recovery struct {
 	history *history
 	found   *Recovery
 	changed []fileState // what the journal is to be told
-	// aside: the journal was damaged.
+	// damaged: the journal is to be written anew.
 	damaged bool
 }
 
@@ -129,9 +129,10 @@ func (r *recovery) run() error {
 // examineJournal reports what cannot be read, and keeps a damaged file aside.
 func (r *recovery) examineJournal() {
 	h := r.history
+	cut := h.cut(r.sameMedium())
 	for i := range h.sides {
 		side := &h.sides[i]
-		if !side.damaged() {
+		if !side.damaged() && cut[i] == "" {
 			continue
 		}
 		r.damaged = true
@@ -143,7 +144,14 @@ func (r *recovery) examineJournal() {
 		if !side.header {
 			e.Detail += "no header; "
 		}
+		if cut[i] != "" {
+			e.Detail += cut[i] + "; "
+		}
 		e.Detail += fmt.Sprintf("%d entries can be read", len(side.entries))
+		if !side.exists {
+			r.report(e)
+			continue
+		}
 		state := &folder{path: r.store.main.join(stateDir), dir: r.store.main.state}
 		kept, err := copyWhole(state, name)
 		if err != nil {
@@ -204,7 +212,10 @@ func (s *scan) last() uint64 {
 func (r *recovery) settle() {
 	s := r.store
 	j := s.journal
-	newest := r.history.at(r.history.newest)
+	newest := j.state
+	if j.number != r.history.newest {
+		newest = r.history.at(r.history.newest)
+	}
 	for _, st := range j.state.retired {
 		d, name, err := r.folder(&st)
 		if err == nil {

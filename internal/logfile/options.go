@@ -19,17 +19,19 @@ type Options struct {
 	// goroutine and from background goroutines, so it must be safe for that,
 	// must not block and must not call the Store. Nil: not told.
 	Report func(Event)
-	// Evicted is told the id of each run that left the table because the table
-	// was full (MaxRuns). It is called from within Commit. Nil: not told.
-	Evicted func(run string)
+	// Evicted is told of each run that left the table because the table was full
+	// (MaxRuns), with what was known of it. It is called from within Commit, or
+	// from a goroutine of the store, and must not call the store. Nil: not told.
+	Evicted func(id string, r Run)
 	// LockWait is how long Open waits for a lock that another holds. Zero: it
 	// does not wait.
 	LockWait time.Duration
 	// MaxOpen bounds the file descriptors that are kept open for log files; the
 	// least recently written are closed first. Zero: 256.
 	MaxOpen int
-	// MaxRuns is the number of runs above which ended ones are forgotten, the
-	// longest committed first. Zero: 65,536.
+	// MaxRuns is the number of runs above which some are forgotten: first those that
+	// have ended, the longest committed first; then those of which nothing came in
+	// the last 30 days on which the store was open. Zero: 65,536.
 	MaxRuns int
 }
 
@@ -45,7 +47,7 @@ func (o Options) complete() Options {
 		o.Report = func(Event) {}
 	}
 	if o.Evicted == nil {
-		o.Evicted = func(string) {}
+		o.Evicted = func(string, Run) {}
 	}
 	if o.MaxOpen <= 0 {
 		o.MaxOpen = 256

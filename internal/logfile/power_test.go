@@ -55,7 +55,11 @@ func recoverFromPowerCut(t *testing.T, at string, disk *disk, d *driver, policy 
 	}
 	for _, e := range events {
 		switch e.Kind {
-		case Truncated, JournalDamaged:
+		case JournalDamaged:
+			if e.isCut() {
+				t.Fatalf("%s: a power cut passes for damage: %v", at, e)
+			}
+		case Truncated:
 		case PowerCut:
 			wentBack = 1
 		default:

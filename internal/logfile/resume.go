@@ -11,7 +11,9 @@ import (
 // Resume brings everything back to the last checkpoint after a failed commit
 // (I7): descriptors that have failed are closed, files are opened anew and cut
 // to the checkpoint, what was appended is discarded. It waits for the commits
-// under way; the done of each has been called when it returns.
+// under way; the done of each has been called when it returns. It waits for a
+// sync by interval that is under way too, and none begins before it returns:
+// otherwise one that fails would find fault with the descriptors of before.
 //
 // It returns the table of that checkpoint, which replaces the caller's whole
 // table. An error means that the files are out of reach still: nothing is
@@ -22,7 +24,8 @@ func (s *Store) Resume() (map[string]Run, error) {
 		return nil, ErrClosed
 	}
 	s.Discard()
-	_ = s.drain()
+	s.syncer.pause()
+	defer s.syncer.goOn()
 	if err := s.usable(); err != nil {
 		s.broken = err // until the end of this is reached
 		s.reportOutage(err)
@@ -44,7 +47,7 @@ func (s *Store) repair() error {
 		return err
 	}
 	// The journal first: it must never state more than the files hold.
-	if err := s.journal.restore(); err != nil {
+	if err := s.journal.restore(s.syncer.wanted()); err != nil {
 		return err
 	}
 	s.syncer.recorded(s.journal)

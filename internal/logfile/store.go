@@ -105,6 +105,16 @@ func (s *Store) Synced() Source { return s.syncer.position() }
 // The error is the one that ended the commits, if one did.
 func (s *Store) drain() error { return s.syncer.barrier(false) }
 
+// quiet waits until no commit is under way, so that the journal is the writer's
+// and stays so until the next one, and says why none can be made.
+func (s *Store) quiet() error {
+	if s.closed {
+		return ErrClosed
+	}
+	_ = s.drain()
+	return s.usable()
+}
+
 // usable says why nothing can be committed, or nil.
 func (s *Store) usable() error {
 	if s.closed {

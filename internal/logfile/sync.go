@@ -37,6 +37,7 @@ type syncer struct {
 	mu       sync.Mutex
 	dirty    map[*handle]uint64 // writes that wait for a sync
 	busy     bool               // a sync is under way
+	paused   bool               // no sync by interval begins
 	deadline time.Time          // of the next sync; zero: nothing waits
 	appended point              // the last checkpoint in the journal
 	synced   point              // up to here checkpoints, and what they state, are on the disk
@@ -132,7 +133,7 @@ func (y *syncer) gather(p *pending) []*pending {
 func (y *syncer) due() (time.Duration, bool) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	if y.deadline.IsZero() || y.failed != nil {
+	if y.deadline.IsZero() || y.failed != nil || y.paused {
 		return 0, false
 	}
 	return max(0, time.Until(y.deadline)), true
@@ -163,10 +164,7 @@ func (y *syncer) within(d time.Duration) {
 		return
 	}
 	y.deadline = at
-	select {
-	case y.wake <- struct{}{}:
-	default:
-	}
+	y.kickLocked()
 }
 
 // submit sends a commit on its way.
@@ -195,6 +193,32 @@ func (y *syncer) error() error {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	return y.failed
+}
+
+// pause waits until nothing is under way, and keeps syncs by interval from
+// beginning until goOn. What the writer asks for is still done.
+func (y *syncer) pause() {
+	y.mu.Lock()
+	y.paused = true
+	y.mu.Unlock()
+	p := &pending{reached: make(chan struct{})}
+	y.submit(p)
+	<-p.reached
+}
+
+func (y *syncer) goOn() {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.paused = false
+	y.kickLocked()
+}
+
+// kickLocked has the goroutine look at the deadline.
+func (y *syncer) kickLocked() {
+	select {
+	case y.wake <- struct{}{}:
+	default:
+	}
 }
 
 // process brings a group of commits to the disk and tells their callers, in
@@ -376,6 +400,13 @@ func (y *syncer) settled() uint64 {
 		return selfSettled
 	}
 	return y.synced.number
+}
+
+// wanted reports whether anything is ever to be synced.
+func (y *syncer) wanted() bool {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.lazy
 }
 
 // position is the place in the stream that the last sync reached.

@@ -531,3 +531,188 @@ func TestSynced(t *testing.T) {
 		}
 	})
 }
+
+// TestResumeWaitsForSync: while a sync by interval is under way, Resume neither
+// reopens nor cuts anything, and while Resume works, none begins.
+func TestResumeWaitsForSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newDisk().mount()
+		var g gate
+		m.syncing = g.syncing
+		s, f := openLive(t, m, Options{FSync: Every(time.Second)})
+		var r results
+		commit := func(name string) {
+			f.Append([]byte(name + "\n"))
+			s.Commit(Commit{Runs: []RunDelta{{"r", Run{Last: 1}}}}, r.done(name))
+		}
+		commit("a")
+		release := g.block()
+		time.Sleep(2 * time.Second)
+		synctest.Wait() // the sync hangs
+		m.set(func(_ int, call, name string) outcome {
+			if call == "write" && strings.HasSuffix(name, "app.log") {
+				return outcome{err: syscall.ENOSPC, part: true}
+			}
+			return outcome{}
+		})
+		commit("b")
+		m.set(nil)
+		resumed := make(chan error, 1)
+		go func() {
+			_, err := s.Resume()
+			resumed <- err
+		}()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		m.disk.mu.Lock()
+		n, _ := m.disk.find(logDir+"/app.log", false)
+		before := string(n.data)
+		m.disk.mu.Unlock()
+		if len(resumed) > 0 || before == "a\n" {
+			t.Errorf("resumed while a sync was under way: %q", before)
+		}
+		release()
+		if err := <-resumed; err != nil {
+			t.Fatal(err)
+		}
+		if got := string(m.disk.file(logDir + "/app.log").data); got != "a\n" || r.String() != "a ok, b failed" {
+			t.Errorf("%q, %v", got, &r)
+		}
+
+		// A sync fails, and Resume hangs where it writes again what may be lost.
+		m.set(func(_ int, call, name string) outcome {
+			if call == "sync" {
+				return outcome{err: syscall.EIO}
+			}
+			return outcome{}
+		})
+		commit("c")
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		m.set(nil)
+		release = g.block()
+		syncs := g.count(logDir + "/app.log")
+		go func() {
+			_, err := s.Resume()
+			resumed <- err
+		}()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if n := g.count(logDir+"/app.log") - syncs; n != 1 || len(resumed) > 0 {
+			t.Errorf("%d syncs while Resume was at work, of which one is its own", n)
+		}
+		release()
+		if err := <-resumed; err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if n := g.count(logDir+"/app.log") - syncs; n < 2 {
+			t.Errorf("%d syncs, none after Resume", n)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestCheckWaits: with FSYNC always the journal belongs to the syncer while commits
+// are under way. Check looked at it nevertheless, and when it had just been
+// compacted, took it for removed by someone else.
+func TestCheckWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newDisk().mount()
+		var g gate
+		m.syncing = g.syncing
+		s, f := openLive(t, m, Options{FSync: Always, Report: func(e Event) { t.Error(e) }})
+		s.journal.limit, s.journal.step = 500, 0
+		var r results
+		release := g.block()
+		for range 50 {
+			f.Append([]byte("x\n"))
+			s.Commit(Commit{Runs: []RunDelta{{"r", Run{Last: 1}}}}, r.done("x"))
+		}
+		synctest.Wait()
+		m.trace = true
+		checked := make(chan error, 1)
+		go func() { checked <- s.Check() }()
+		synctest.Wait()
+		if len(checked) > 0 || len(m.log) > 0 {
+			t.Errorf("Check did not wait for the commits under way: %q", m.log)
+		}
+		release()
+		if err := <-checked; err != nil {
+			t.Error(err)
+		}
+		// And together.
+		for i := range 300 {
+			f.Append([]byte("x\n"))
+			s.Commit(Commit{Runs: []RunDelta{{"r", Run{Last: uint64(i)}}}}, r.done("x"))
+			if i%10 == 0 {
+				if err := s.Check(); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(r.String(), "ok"); n != 350 {
+			t.Errorf("%d acknowledged", n)
+		}
+		if s.Stats().Compactions < 10 {
+			t.Errorf("%d compactions", s.Stats().Compactions)
+		}
+	})
+}
+
+// TestNeverSyncs: with FSYNC never nothing waits for the disk but a journal that is
+// written anew, for then both copies are at stake; not a reopen, and not what goes
+// on after a failure.
+func TestNeverSyncs(t *testing.T) {
+	m := newDisk().mount()
+	d, err := openDriver(t, m, Options{FSync: Never})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.store.journal.limit = 1 << 20
+	m.trace = true
+	fail := ""
+	m.plan = func(_ int, call, name string) outcome {
+		if call == "write" && fail != "" && strings.Contains(name, fail) {
+			return outcome{err: syscall.ENOSPC, part: true}
+		}
+		return outcome{}
+	}
+	for _, fail = range []string{"", "all.jsonl", journalName, journalName + ".copy"} {
+		failing := fail
+		for range 3 {
+			if err := d.commit(); (err == nil) != (fail == "") {
+				t.Fatalf("failing %q: %v", failing, err)
+			} else if err == nil {
+				continue
+			}
+			fail = ""
+			if err := d.resume(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, call := range []func() error{d.store.Reopen, d.store.Rotate, d.store.Check} {
+			if err := call(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := d.store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range m.log {
+		// What is compressed is synced, in the background, before the plain file goes.
+		if strings.Contains(call, " sync ") && !strings.Contains(call, ".gz.tmp") || strings.Contains(call, "syncdir "+logDir+"/") {
+			t.Error(call)
+		}
+	}
+	if err := m.disk.check(d.acked); err != nil {
+		t.Error(err)
+	}
+}

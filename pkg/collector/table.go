@@ -34,6 +34,7 @@ type table struct {
 	runs      map[string]*run // by id
 	forgotten Totals          // of the runs that are not kept any more
 	gone      []string        // runs that are not in the checkpoint any more
+	abandoned uint64          // of these, those that had not ended and have not been told of
 	counts    tally           // since the start
 }
 
@@ -74,17 +75,21 @@ func (t *table) remove(runs map[string]*run) {
 }
 
 // evicted is told of a run that the checkpoint no longer has room for; by whoever writes the checkpoint.
-func (t *table) evicted(id string) {
+func (t *table) evicted(id string, r logfile.Run) {
 	t.mu.Lock()
 	t.gone = append(t.gone, id)
+	if !r.Ended {
+		t.abandoned++
+	}
 	t.mu.Unlock()
 }
 
-// sweep forgets the runs that were evicted. One that has gone on meanwhile stays: its next commit puts it
-// into the checkpoint again.
-func (t *table) sweep() {
+// sweep forgets the runs that were evicted, and returns how many of them had not ended. One that has gone on
+// meanwhile stays: its next commit puts it into the checkpoint again.
+func (t *table) sweep() (abandoned uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	abandoned, t.abandoned = t.abandoned, 0
 	for _, id := range t.gone {
 		if r := t.runs[id]; r != nil && r.now == r.done {
 			t.forgotten.add(r.done)
@@ -92,6 +97,7 @@ func (t *table) sweep() {
 		}
 	}
 	t.gone = nil
+	return abandoned
 }
 
 // committed takes over what a group's commit has made true.

@@ -26,13 +26,18 @@ func TestRunsThatAreForgotten(t *testing.T) {
 		}
 	}
 	tab.runs["new"].now.last = 6 // a batch that is not committed yet
-	tab.evicted("old")
-	tab.evicted("new")
-	tab.evicted("unheard of")
+	tab.evicted("old", logfile.Run{Ended: false})
+	tab.evicted("new", logfile.Run{Ended: true})
+	tab.evicted("unheard of", logfile.Run{Ended: true})
 	if len(tab.runs) != 3 {
 		t.Error("removed by whoever wrote the checkpoint")
 	}
-	tab.sweep()
+	if n := tab.sweep(); n != 1 {
+		t.Errorf("%d of them had not ended", n)
+	}
+	if n := tab.sweep(); n != 0 {
+		t.Errorf("%d told again", n)
+	}
 	var after Stats
 	tab.stats(&after)
 	if after.Totals != want || len(after.Runs) != 2 || tab.runs["old"] != nil {

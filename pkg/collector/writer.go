@@ -233,7 +233,10 @@ func (w *writer) distrust(err error) {
 
 // look is done once a second.
 func (w *writer) look() {
-	w.table.sweep()
+	if n := w.table.sweep(); n > 0 {
+		w.notes.say(record.Warn, "runs forgotten that never ended: too many, and nothing came for weeks; what still comes of them is taken for new",
+			func(l *record.Line) { l.Uint("count", n) })
+	}
 	if w.retry == nil {
 		w.distrust(w.store.Check())
 	}
