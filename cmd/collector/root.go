@@ -32,6 +32,7 @@ Exit codes: 0 all is well, 1 failure, 2 usage or configuration, 3 loss found.`
 		newStatsCommand(),
 		newDrainCommand(),
 		newExecCommand(),
+		newTailCommand(),
 		newHealthcheckCommand(),
 		newConfigCommand(),
 		newVerifyCommand(),

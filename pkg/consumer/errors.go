@@ -84,3 +84,13 @@ type Removed struct {
 func (r *Removed) Error() string {
 	return fmt.Sprintf("messages %d to %d of the stream were removed before they were read", r.First, r.Last)
 }
+
+// Continues reports whether the iteration goes on after an error that it yielded: a *[Gap], *[Interruption],
+// *[Rejected] or *[Removed].
+func Continues(err error) bool {
+	switch err.(type) {
+	case *Gap, *Interruption, *Rejected, *Removed:
+		return true
+	}
+	return false
+}

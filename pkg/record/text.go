@@ -12,6 +12,9 @@ import (
 type TextOptions struct {
 	Color bool // ANSI colours, for a terminal
 	Stack bool // show a stack trace on indented lines below the record, not escaped at its end
+	// Worker is an ANSI sequence for the worker's name, so that each can have its colour; "" gives it none.
+	// It counts with Color only.
+	Worker string
 }
 
 // AppendText appends a line of the log as text, with its newline:
@@ -49,7 +52,11 @@ func AppendText(dst, line []byte, o TextOptions) []byte {
 		dst = appendWord(dst, v.logger)
 	}
 	dst = append(dst, '[')
-	if len(v.worker) > 0 {
+	if len(v.worker) > 0 && o.Color && o.Worker != "" {
+		dst = append(dst, o.Worker...)
+		dst = appendWord(dst, v.worker)
+		dst = append(dst, paint.reset...)
+	} else if len(v.worker) > 0 {
 		dst = appendWord(dst, v.worker)
 	}
 	dst = append(dst, ']', ' ')

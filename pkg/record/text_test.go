@@ -160,3 +160,15 @@ func TestTextAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestWorkerColor(t *testing.T) {
+	line := []byte(`{"time":"2026-11-21T10:00:00.123456789Z","level":"info","logger":"etl","msg":"m","app":"etl","worker":"w 3","run":"r","seq":1}`)
+	o := TextOptions{Color: true, Worker: "\x1b[35m"}
+	if got := string(AppendText(nil, line, o)); !strings.Contains(got, "etl[\x1b[35m\"w 3\"\x1b[0m] m\n") {
+		t.Errorf("%q", got)
+	}
+	o.Color = false
+	if got := string(AppendText(nil, line, o)); strings.Contains(got, "\x1b") {
+		t.Errorf("without colour: %q", got)
+	}
+}

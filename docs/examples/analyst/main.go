@@ -105,25 +105,27 @@ func run(ctx context.Context, cfg consumer.Config, o options) error {
 }
 
 // read counts until something ends it.
-func (a *analyst) read(ctx context.Context, c *consumer.Consumer, level record.Level) (last error) {
+func (a *analyst) read(ctx context.Context, c *consumer.Consumer, level record.Level) error {
 	for rec, err := range c.Records(ctx) {
-		last = err
 		var gap *consumer.Gap
-		a.mu.Lock()
 		switch {
 		case err == nil:
+			a.mu.Lock()
 			a.records++
 			a.rates.Add(rec.Logger, rec.Time, time.Now(), rec.Level >= level)
+			a.mu.Unlock()
 		case errors.As(err, &gap):
+			a.mu.Lock()
 			a.missed += gap.Missed
 			a.dropped += gap.Dropped
-		}
-		a.mu.Unlock()
-		if err != nil && gap == nil {
+			a.mu.Unlock()
+		case consumer.Continues(err):
 			fmt.Fprintln(os.Stderr, "analyst:", err)
+		default:
+			return err
 		}
 	}
-	return last
+	return nil
 }
 
 const mostRecent = 5
