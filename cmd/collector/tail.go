@@ -166,7 +166,7 @@ func tail(ctx context.Context, cfg consumer.Config, out *tailOutput, say func(fo
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	out.start(cancel)
+	out.start(ctx, cancel)
 	defer out.stop()
 
 	c, err := consumer.Start(ctx, cfg)

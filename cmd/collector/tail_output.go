@@ -8,6 +8,7 @@ import (
 	"os"
 	"regexp"
 	"sync"
+	"time"
 
 	"github.com/logbraid/logbraid/pkg/consumer"
 	"github.com/logbraid/logbraid/pkg/record"
@@ -28,16 +29,22 @@ type tailOutput struct {
 	changed *sync.Cond
 	waiting []byte
 	done    bool // write no more than what waits
-	failed  bool // nobody reads
+	over    bool // nobody reads, or wants more
 	ended   chan struct{}
 }
 
 // tailWaiting is how many bytes may wait for a write.
 const tailWaiting = 1 << 20
 
-// start begins writing. gone is called when nobody reads any more.
-func (o *tailOutput) start(gone context.CancelFunc) {
+// start begins writing. gone is called when nobody reads any more. The end of ctx ends a wait in show.
+func (o *tailOutput) start(ctx context.Context, gone context.CancelFunc) {
 	o.changed = sync.NewCond(&o.mu)
+	context.AfterFunc(ctx, func() {
+		o.mu.Lock()
+		o.over = true
+		o.changed.Broadcast()
+		o.mu.Unlock()
+	})
 	o.ended = make(chan struct{})
 	if f, ok := o.w.(*os.File); ok {
 		go func() {
@@ -69,7 +76,7 @@ func (o *tailOutput) write(gone context.CancelFunc) {
 		spare = p
 		o.mu.Lock()
 		if err != nil {
-			o.failed = true
+			o.over = true
 			o.changed.Broadcast()
 			gone()
 			return
@@ -77,14 +84,20 @@ func (o *tailOutput) write(gone context.CancelFunc) {
 	}
 }
 
-// stop returns when everything shown has been written, or nobody reads it.
+// stop returns when everything shown has been written, or nobody reads it: a terminal that was stopped with Ctrl-S
+// must not keep the program.
 func (o *tailOutput) stop() {
 	o.mu.Lock()
 	o.done = true
 	o.changed.Broadcast()
 	o.mu.Unlock()
-	<-o.ended
+	select {
+	case <-o.ended:
+	case <-time.After(lastWrite):
+	}
 }
+
+const lastWrite = time.Second
 
 // show has a record written, if it is one that was asked for.
 func (o *tailOutput) show(rec consumer.Record) {
@@ -96,10 +109,10 @@ func (o *tailOutput) show(rec consumer.Record) {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.waiting) >= tailWaiting && !o.failed {
+	for len(o.waiting) >= tailWaiting && !o.over {
 		o.changed.Wait()
 	}
-	if o.failed {
+	if o.over {
 		return
 	}
 	if o.json {
