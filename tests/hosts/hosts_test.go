@@ -1,0 +1,104 @@
+//go:build linux
+
+// Package hosts is the product on several machines: workers on one, the NATS server on a second, the collector on a third. The
+// machines are network namespaces, connected by cables that can be pulled out.
+package hosts
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/logbraid/logbraid/tests/checker"
+	"github.com/logbraid/logbraid/tests/harness"
+)
+
+func TestMain(m *testing.M) { harness.Main(m.Run, nil) }
+
+const lost = "connection to NATS lost"
+
+// Cables are pulled out under load: the workers', the collector's, then both, each until the programs behind it have noticed, and
+// for a moment that nobody notices. Nothing is lost, nothing comes twice, all is in order.
+func TestCablesPulledOut(t *testing.T) {
+	for _, delivery := range []string{"direct"} {
+		t.Run(delivery, func(t *testing.T) {
+			t.Parallel() // mostly waiting for somebody to notice
+			cables(t, delivery)
+		})
+	}
+}
+
+func cables(t *testing.T, delivery string) {
+	h := newHosts(t, "w", "n", "c")
+	workerHost, natsHost, collectorHost := h[0], h[1], h[2]
+	workerCable, collectorCable := connect(workerHost, natsHost, 1), connect(collectorHost, natsHost, 2)
+
+	broker := harness.StartBroker(t, harness.BrokerSpec{Args: []string{"-a", "0.0.0.0", "-js", "-sd", t.TempDir()}}, natsHost.in())
+	url := func(net int) string { return fmt.Sprintf("nats://10.0.%d.2:%d", net, broker.Port) }
+	dir, ledgers := t.TempDir(), t.TempDir()
+	collector := harness.StartCollector(t, harness.CollectorSpec{URL: url(2), Dir: dir, Handlers: []string{"json://" + filepath.Join(dir, "app.jsonl")}}, collectorHost.in())
+	var workers []*harness.Worker
+	for i := range 4 {
+		name := fmt.Sprintf("w%d", i+1)
+		workers = append(workers, harness.StartWorker(t, name, harness.WorkerSpec{Ledger: ledgers, Serve: true, Payload: 60, Burst: 5, Every: 2 * time.Millisecond},
+			harness.PlainEnv(url(1), name), workerHost.in()))
+	}
+	const burst = 4_000
+	logged := 0
+	load := func() {
+		for _, w := range workers {
+			w.BeginLog(burst)
+		}
+		logged += burst * len(workers)
+	}
+	settle := func() {
+		for _, w := range workers {
+			w.WaitLogged()
+			w.Flush()
+		}
+	}
+	losses := func(p *harness.Process) int { return strings.Count(p.Stderr(), lost) }
+	// during cuts cables while the workers log, until who has noticed.
+	during := func(who []*harness.Process, cut ...*cable) {
+		t.Helper()
+		before := make([]int, len(who))
+		for i, p := range who {
+			before[i] = losses(p)
+		}
+		load()
+		for _, c := range cut {
+			c.cut()
+		}
+		for i, p := range who {
+			harness.Until(t, "somebody to notice that the cable is out", func() bool { return losses(p) > before[i] })
+		}
+		for _, c := range cut {
+			c.heal()
+		}
+		settle()
+	}
+	atWorkers := []*harness.Process{workers[0].Process, workers[1].Process, workers[2].Process, workers[3].Process}
+	atCollector := []*harness.Process{collector.Process}
+	during(atWorkers, workerCable)
+	during(atCollector, collectorCable)
+	during(append(atCollector, atWorkers...), workerCable, collectorCable)
+	during(nil, workerCable)
+	during(nil, collectorCable)
+
+	for _, w := range workers {
+		if r := w.Finish(); r.Close != "" || r.Dropped != 0 || r.Acked != r.Logged {
+			t.Errorf("%s: logged %d, acknowledged %d, dropped %d: %s", w.Name, r.Logged, r.Acked, r.Dropped, r.Close)
+		}
+	}
+	if s := collector.Stats(); s.Lost != 0 || s.Written != uint64(logged) {
+		t.Errorf("the collector counts %d lost, %d written of %d", s.Lost, s.Written, logged)
+	}
+	collector.Stop()
+	for _, r := range harness.Check(t, ledgers, checker.Destination{Path: filepath.Join(dir, "app.jsonl")}) {
+		if r.Records != logged {
+			t.Errorf("%s holds %d of %d records", r.Path, r.Records, logged)
+		}
+	}
+}
