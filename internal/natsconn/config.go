@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -50,6 +51,10 @@ type Config struct {
 
 	// Name is how the broker's operator sees us: "logbraid etl/w3".
 	Name string `ignored:"true"`
+	// Ping is the interval of pings, by which a broker is noticed that hangs while
+	// its host lives: twice that at most. Zero: 5 s. Longer is for who notices by
+	// other means whenever it matters, since each costs processor time.
+	Ping time.Duration `ignored:"true"`
 	// InProcess connects to a server in this process instead of dialling;
 	// URL and URLFile are then not used.
 	InProcess nats.InProcessConnProvider `ignored:"true"`

@@ -1,10 +1,12 @@
 package natsconn
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,8 +18,8 @@ var ErrNotConfigured = errors.New("no NATS server is configured (set LOGBRAID_NA
 // Why each differs from nats.go's default stands beside it; the measurements
 // are those of nats.go v1.55.
 const (
-	// A peer that went away without a word is noticed after at most two
-	// intervals: one for the ping, one for the missing answer.
+	// A broker that hangs is noticed after at most two intervals: one for the
+	// ping, one for the missing answer.
 	pingInterval   = 5 * time.Second
 	maxPingsOut    = 1
 	flusherTimeout = 2 * time.Second // default: 1 minute in write(2)
@@ -29,6 +31,10 @@ const (
 	capDelayLoopback = time.Second // a local broker restarts at once
 	capDelay         = 5 * time.Second
 )
+
+// keepAlive has the kernel notice that a host is gone, or the way to it, within 14
+// seconds. That costs the process nothing, however long the connection is idle.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 5 * time.Second, Interval: 3 * time.Second, Count: 3}
 
 // Connect returns a connection that is either established or on its way: when
 // the server cannot be reached, or refuses the credentials, attempts go on in
@@ -81,7 +87,7 @@ func options(cfg Config, d *dialer) ([]nats.Option, string, error) {
 		nats.RetryOnFailedConnect(true),
 		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectBufSize(-1),
-		nats.PingInterval(pingInterval),
+		nats.PingInterval(cmp.Or(cfg.Ping, pingInterval)),
 		nats.MaxPingsOutstanding(maxPingsOut),
 		nats.FlusherTimeout(flusherTimeout),
 		nats.ReconnectOnFlusherError(),

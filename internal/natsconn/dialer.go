@@ -56,7 +56,7 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 		// now, not of the one that the file named at the start.
 		d.tls.ServerName = u.Hostname()
 	}
-	nd := net.Dialer{Timeout: connectTimeout}
+	nd := net.Dialer{Timeout: connectTimeout, KeepAliveConfig: keepAlive}
 	return nd.Dial(network, address)
 }
 

@@ -105,6 +105,7 @@ type Config struct {
 	Console io.Writer
 
 	ackTimeout time.Duration // of tests; 0 is the courier's own
+	probe      time.Duration // of tests; 0 is the prober's own
 }
 
 // withDefaults fills in what the zero values stand for.

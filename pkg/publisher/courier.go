@@ -149,9 +149,11 @@ func (c *courier) deliver(b record.Batch, payload []byte, tries int, stop <-chan
 			}
 		}
 		c.timer.Reset(lost.next())
+		heard := false // from the broker, since the message went out
 		for waiting := true; waiting; {
 			select {
 			case m := <-c.link.answers:
+				heard = true
 				a, ours := c.read(m, msg.Reply)
 				switch {
 				case a.Kind == record.AckCommitted && !b.End && a.Seq >= b.First:
@@ -176,6 +178,9 @@ func (c *courier) deliver(b record.Batch, payload []byte, tries int, stop <-chan
 				}
 			case <-c.timer.C:
 				waiting = false
+				if !heard {
+					c.link.probe.start(c.diag)
+				}
 			case <-c.link.up:
 				waiting = false
 			case <-stop:

@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
@@ -13,6 +14,7 @@ type link struct {
 	sub     *nats.Subscription
 	answers chan *nats.Msg
 	up      chan nats.Status // the connection is there (again)
+	probe   prober
 }
 
 func newLink(nc *nats.Conn) (*link, error) {
@@ -29,6 +31,8 @@ func newLink(nc *nats.Conn) (*link, error) {
 		return nil, fmt.Errorf("subscribe to acknowledgements: %w", err)
 	}
 	l.up = nc.StatusChanged(nats.CONNECTED)
+	l.probe.nc = nc
+	l.probe.ctx, l.probe.stop = context.WithCancel(context.Background())
 	return l, nil
 }
 
@@ -56,6 +60,7 @@ func (l *link) limit(want int) int {
 const headerRoom = 512
 
 func (l *link) close() {
+	l.probe.stop()
 	_ = l.sub.Unsubscribe() // fails when the connection is closed, which does the same
 	l.nc.RemoveStatusListener(l.up)
 }

@@ -107,7 +107,9 @@ func (p *Publisher) start() (err error) {
 	}
 	p.over = newOverflow(p.ring, p.cfg, p.closing)
 	var l *link
-	if p.nc, err = natsconn.Connect(p.cfg.Conn, p.hooks()); err == nil {
+	conn := p.cfg.Conn
+	conn.Ping = idlePing
+	if p.nc, err = natsconn.Connect(conn, p.hooks()); err == nil {
 		if l, err = newLink(p.nc); err != nil {
 			p.nc.Close()
 		}
@@ -115,6 +117,7 @@ func (p *Publisher) start() (err error) {
 	if err != nil {
 		return errors.Join(err, p.ring.Remove())
 	}
+	l.probe.patience = p.cfg.probe
 	p.crash = p.watchCrash()
 	go p.sender(&courier{
 		link:     l,
