@@ -1,9 +1,7 @@
 package logfile
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -46,13 +44,6 @@ type syncer struct {
 	waiting  []job              // housekeeping that waits for a sync
 	failed   error
 	rewrite  bool // the failure may have lost journal entries
-}
-
-// point is a checkpoint by its number, and the position in the stream that it
-// states.
-type point struct {
-	number uint64
-	source Source
 }
 
 // pending is a commit on its way to the disk, or a request to the syncer.
@@ -127,44 +118,6 @@ func (y *syncer) gather(p *pending) []*pending {
 		}
 	}
 	return group
-}
-
-// due is how long until the next sync by interval; false if nothing waits.
-func (y *syncer) due() (time.Duration, bool) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	if y.deadline.IsZero() || y.failed != nil || y.paused {
-		return 0, false
-	}
-	return max(0, time.Until(y.deadline)), true
-}
-
-// mark notes that the writer wrote to h.
-func (y *syncer) mark(h *handle, p Policy) {
-	if p.mode == modeNever {
-		h.synced.Store(h.written)
-		return
-	}
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	if _, ok := y.dirty[h]; !ok {
-		h.hold()
-	}
-	y.dirty[h] = h.written
-	y.lazy = true
-	if p.mode == modeEvery {
-		y.within(p.interval())
-	}
-}
-
-// within has the next sync happen in d or earlier. y.mu is held.
-func (y *syncer) within(d time.Duration) {
-	at := time.Now().Add(d)
-	if !y.deadline.IsZero() && !at.Before(y.deadline) {
-		return
-	}
-	y.deadline = at
-	y.kickLocked()
 }
 
 // submit sends a commit on its way.
@@ -279,107 +232,6 @@ func (y *syncer) record(group []*pending, sync bool) error {
 	return nil
 }
 
-// background is the sync by interval: files, then journal.
-func (y *syncer) background() error {
-	forced, err := y.force()
-	if err != nil {
-		return err
-	}
-	y.mu.Lock()
-	if !y.lazy {
-		y.mu.Unlock()
-		return nil
-	}
-	journal := y.journal
-	for _, h := range journal {
-		if h != nil {
-			h.hold()
-		}
-	}
-	y.mu.Unlock()
-	for _, h := range journal {
-		if h == nil {
-			continue
-		}
-		if err == nil {
-			err = h.Sync()
-		}
-		h.release()
-	}
-	if err != nil {
-		err = fmt.Errorf("sync journal: %w", err)
-		y.fail(err, true)
-	} else {
-		y.mu.Lock()
-		y.reachedLocked(forced.upTo)
-		y.mu.Unlock()
-	}
-	y.release(forced.jobs, err)
-	return err
-}
-
-// forced is what a sync of the files covers, once the journal is synced too.
-type forced struct {
-	upTo point // checkpoints up to here
-	jobs []job
-}
-
-// release hands jobs to the keeper; after an error they wait for the next sync.
-func (y *syncer) release(jobs []job, err error) {
-	if err != nil {
-		y.mu.Lock()
-		defer y.mu.Unlock()
-		y.waiting = append(jobs, y.waiting...)
-		return
-	}
-	for _, j := range jobs {
-		y.store.keeper.post(j)
-	}
-}
-
-// force syncs the files that are dirty.
-func (y *syncer) force() (forced, error) {
-	y.mu.Lock()
-	if y.failed != nil {
-		defer y.mu.Unlock()
-		return forced{}, y.failed
-	}
-	taken := y.dirty
-	f := forced{upTo: y.appended, jobs: y.waiting}
-	y.dirty = map[*handle]uint64{}
-	y.waiting = nil
-	y.deadline = time.Time{}
-	y.busy = true
-	y.mu.Unlock()
-
-	begin := time.Now()
-	var err error
-	for _, h := range slices.SortedFunc(maps.Keys(taken), func(a, b *handle) int { return cmp.Compare(a.path, b.path) }) {
-		if err == nil {
-			if err = h.Sync(); err != nil {
-				err = fmt.Errorf("sync %s: %w", h.path, err)
-			} else {
-				h.synced.Store(taken[h])
-			}
-		}
-		h.release()
-	}
-	y.store.stats.syncs.Add(1)
-	y.store.stats.syncTime.Add(int64(time.Since(begin)))
-
-	if err != nil {
-		y.fail(err, false)
-	}
-	y.mu.Lock()
-	y.busy = false
-	if err != nil {
-		y.waiting = append(f.jobs, y.waiting...)
-		f.jobs = nil
-	}
-	y.mu.Unlock()
-	return f, err
-}
-
 // fail stops everything until Resume. With rewrite, entries of the journal that
 // were acknowledged may not be on the disk.
 func (y *syncer) fail(err error, rewrite bool) {
@@ -389,74 +241,6 @@ func (y *syncer) fail(err error, rewrite bool) {
 		y.failed = err
 	}
 	y.rewrite = y.rewrite || rewrite
-}
-
-// settled is the checkpoint up to which everything is on the disk; selfSettled
-// when nothing is ever synced.
-func (y *syncer) settled() uint64 {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	if !y.lazy {
-		return selfSettled
-	}
-	return y.synced.number
-}
-
-// wanted reports whether anything is ever to be synced.
-func (y *syncer) wanted() bool {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	return y.lazy
-}
-
-// position is the place in the stream that the last sync reached.
-func (y *syncer) position() Source {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	return y.synced.source
-}
-
-// reachedLocked notes that everything up to p is on the disk.
-func (y *syncer) reachedLocked(p point) {
-	if p.number >= y.synced.number {
-		y.synced = p
-	}
-}
-
-// recorded notes the last checkpoint in the journal, and the journal's files.
-func (y *syncer) recorded(j *journal) {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	y.appended = point{j.number, j.state.source}
-	if j.floor == j.number {
-		y.reachedLocked(y.appended)
-	} else if j.floor < j.content && y.lazy && y.failed == nil {
-		y.within(y.store.opts.FSync.interval())
-	}
-	for i := range j.sides {
-		if y.journal[i] == j.sides[i].h {
-			continue
-		}
-		if y.journal[i] != nil {
-			y.journal[i].release()
-		}
-		y.journal[i] = nil
-		if h := j.sides[i].h; h != nil {
-			y.journal[i] = h.hold()
-		}
-	}
-}
-
-// after posts a job to the keeper once what is dirty now is on the disk.
-func (y *syncer) after(j job) {
-	y.mu.Lock()
-	if len(y.dirty) > 0 || y.busy {
-		y.waiting = append(y.waiting, j)
-		y.mu.Unlock()
-		return
-	}
-	y.mu.Unlock()
-	y.store.keeper.post(j)
 }
 
 // reset forgets a failure, and what is dirty: the caller deals with both. It
@@ -474,13 +258,6 @@ func (y *syncer) reset() (failed, lostEntries bool) {
 	y.failed = nil
 	y.rewrite = false
 	return failed, lostEntries
-}
-
-// idle reports whether no file waits for a sync.
-func (y *syncer) idle() bool {
-	y.mu.Lock()
-	defer y.mu.Unlock()
-	return len(y.dirty) == 0 && !y.busy
 }
 
 // close ends the goroutine; what is queued has been done.

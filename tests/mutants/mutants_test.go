@@ -102,14 +102,14 @@ var mutants = []mutant{
 	},
 	{
 		name: "fsync is left out", rule: "FSYNC=always: an acknowledged record survives a power cut",
-		file: "internal/logfile/sync.go",
+		file: "internal/logfile/force.go",
 		from: "			if err = h.Sync(); err != nil {",
 		to:   "			if err = nil; err != nil {",
 		in:   "./internal/logfile", tests: "TestPowerCut",
 	},
 	{
 		name: "going on after a failed fsync", rule: "I7: a descriptor that failed is never trusted again",
-		file: "internal/logfile/sync.go",
+		file: "internal/logfile/force.go",
 		from: "	if err != nil {\n		y.fail(err, false)\n	}\n	y.mu.Lock()\n	y.busy = false",
 		to:   "	err = nil\n	y.mu.Lock()\n	y.busy = false",
 		in:   "./internal/logfile", tests: "TestAlwaysFails|TestIntervalFails",
