@@ -22,11 +22,16 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m.Run, Roles()) }
 
-// startWorkers starts four that write at full speed until they are told to stop.
+// patience only keeps a broken test from hanging: some 20 processes share what the machine has.
+const patience = 8 * time.Minute
+
+// startWorkers starts four that write until they are told to stop: fast, but not so fast that on a machine with two cores
+// nobody else gets to run. Full speed is for the measurement (cmd).
 func startWorkers(t harness.T, url, ledgers string) (workers []*harness.Worker) {
 	for i := range 4 {
 		name := fmt.Sprintf("w%d", i+1)
-		workers = append(workers, harness.StartWorker(t, name, harness.WorkerSpec{Ledger: ledgers, Payload: 200}, harness.PlainEnv(url, name)))
+		workers = append(workers, harness.StartWorker(t, name, harness.WorkerSpec{Ledger: ledgers, Payload: 1000, Burst: 50, Every: 5 * time.Millisecond},
+			harness.PlainEnv(url, name, "LOGBRAID_BLOCK_TIMEOUT=1h"))) // however slow the machine, nothing is shed
 	}
 	return workers
 }
@@ -35,7 +40,7 @@ func startWorkers(t harness.T, url, ledgers string) (workers []*harness.Worker) 
 func broker(t harness.T, more string) *harness.Broker {
 	t.Helper()
 	conf := filepath.Join(t.TempDir(), "nats.conf")
-	if err := os.WriteFile(conf, []byte("max_pending: 8MB\nwrite_deadline: \"2s\"\n"+more), 0o600); err != nil {
+	if err := os.WriteFile(conf, []byte("max_pending: 2MB\nwrite_deadline: \"2s\"\n"+more), 0o600); err != nil {
 		t.Fatalf("%v", err)
 	}
 	return harness.StartBroker(t, harness.BrokerSpec{Args: []string{"-c", conf}})
@@ -45,7 +50,7 @@ func broker(t harness.T, more string) *harness.Broker {
 func settle(t *testing.T, name string, a *Analyst, workers []harness.WorkerReport, fromStart bool) Account {
 	t.Helper()
 	var r Report
-	harness.Until(t, name+" to hear of everything", func() bool {
+	harness.Within(t, patience, name+" to hear of everything", func() bool {
 		r = a.Report()
 		for _, w := range workers {
 			if r.Runs[w.Run].Last < w.Logged {
@@ -78,28 +83,28 @@ func TestDirect(t *testing.T) {
 	written := func(more uint64) (now uint64) {
 		t.Helper()
 		first := c.Stats().Written
-		harness.Until(t, fmt.Sprintf("%d more records", more), func() bool { now = c.Stats().Written; return now >= first+more })
+		harness.Within(t, patience, fmt.Sprintf("%d more records", more), func() bool { now = c.Stats().Written; return now >= first+more })
 		return now
 	}
 
 	reading := Start(t, "reading", Spec{URL: b.URL})
-	slow := Start(t, "slow", Spec{URL: b.URL, Buffer: 1 << 20, Every: 1000, Pause: 100 * time.Millisecond})
+	slow := Start(t, "slow", Spec{URL: b.URL, Buffer: 1 << 18, Every: 10, Pause: 100 * time.Millisecond})
 	stopped := Start(t, "stopped", Spec{URL: b.URL})
 	workers := startWorkers(t, b.URL, ledgers)
-	written(20_000)
+	written(2_000)
 	stopped.Pause() // SIGSTOP
-	written(20_000)
+	written(2_000)
 	late := Start(t, "late", Spec{URL: b.URL})
 	for range 3 {
 		killed := Start(t, "killed", Spec{URL: b.URL})
-		written(5_000)
+		written(1_000)
 		killed.Kill()
 	}
-	written(80_000) // well more than broker and sockets hold for it
+	written(20_000) // well more than broker and sockets hold for it
 	stopped.Continue()
 	back := c.Stats().Logged
-	harness.Until(t, "the stopped one to hear of the present", func() bool { return stopped.Report().Sum().Last > back })
-	harness.Until(t, "the slow one to miss something", func() bool { return slow.Report().Sum().Missed > 0 })
+	harness.Within(t, patience, "the stopped one to hear of the present", func() bool { return stopped.Report().Sum().Last > back })
+	harness.Within(t, patience, "the slow one to miss something", func() bool { return slow.Report().Sum().Missed > 0 })
 
 	var reports []harness.WorkerReport
 	for _, w := range workers {
@@ -147,12 +152,12 @@ func TestReplay(t *testing.T) {
 	workers := startWorkers(t, b.URL, ledgers)
 	more := func(n uint64) {
 		first := c.Stats().Written
-		harness.Until(t, "more records", func() bool { return c.Stats().Written >= first+n })
+		harness.Within(t, patience, "more records", func() bool { return c.Stats().Written >= first+n })
 	}
-	more(10_000)
+	more(3_000)
 	since := time.Now()
 	all.Pause()
-	more(10_000)
+	more(3_000)
 	all.Continue()
 	var reports []harness.WorkerReport
 	for _, w := range workers {
@@ -189,7 +194,7 @@ func TestReplay(t *testing.T) {
 	}
 	replay := Start(t, "replay", Spec{URL: b.URL, Stream: "LOGS", Since: since, Keep: true})
 	var got Report
-	harness.Until(t, "the replay", func() bool { got = replay.Report(); return len(got.Kept) >= n })
+	harness.Within(t, patience, "the replay", func() bool { got = replay.Report(); return len(got.Kept) >= n })
 	by := map[string][]string{}
 	for _, k := range got.Kept {
 		run, _, _ := strings.Cut(k, " ")

@@ -18,6 +18,7 @@ var packages = map[string]string{
 	"context": "context", "errors": "errors", "exec": "os/exec", "fmt": "fmt", "io": "io", "log": "log", "os": "os",
 	"slog": "log/slog", "time": "time",
 	"logrus": "github.com/sirupsen/logrus", "zap": "go.uber.org/zap", "zapcore": "go.uber.org/zap/zapcore", "zerolog": "github.com/rs/zerolog",
+	"consumer":  "github.com/logbraid/logbraid/pkg/consumer",
 	"embedded":  "github.com/logbraid/logbraid/pkg/embedded",
 	"publisher": "github.com/logbraid/logbraid/pkg/publisher",
 	"record":    "github.com/logbraid/logbraid/pkg/record",
