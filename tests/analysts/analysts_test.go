@@ -40,20 +40,21 @@ func startWorkers(t harness.T, url, ledgers string) (workers []*harness.Worker) 
 func broker(t harness.T, more string) *harness.Broker {
 	t.Helper()
 	conf := filepath.Join(t.TempDir(), "nats.conf")
-	if err := os.WriteFile(conf, []byte("max_pending: 2MB\nwrite_deadline: \"2s\"\n"+more), 0o600); err != nil {
+	if err := os.WriteFile(conf, []byte("max_pending: 16MB\nwrite_deadline: \"5s\"\n"+more), 0o600); err != nil {
 		t.Fatalf("%v", err)
 	}
 	return harness.StartBroker(t, harness.BrokerSpec{Args: []string{"-c", conf}})
 }
 
-// settle waits until an analyst has heard of everything that the workers logged, and checks its books.
-func settle(t *testing.T, name string, a *Analyst, workers []harness.WorkerReport, fromStart bool) Account {
+// settle waits until an analyst has heard of everything that the workers logged, and checks its books. One that the broker has
+// cut off more often than the test meant to, on a machine that did not let it run, may not have heard of a run's end.
+func settle(t *testing.T, name string, a *Analyst, workers []harness.WorkerReport, fromStart bool, interruptions int) Account {
 	t.Helper()
 	var r Report
 	harness.Within(t, patience, name+" to hear of everything", func() bool {
 		r = a.Report()
 		for _, w := range workers {
-			if r.Runs[w.Run].Last < w.Logged {
+			if r.Runs[w.Run].Last < w.Logged && r.Interruptions <= interruptions {
 				return false
 			}
 		}
@@ -64,8 +65,11 @@ func settle(t *testing.T, name string, a *Analyst, workers []harness.WorkerRepor
 	}
 	for _, w := range workers {
 		a := r.Runs[w.Run]
-		if a.Twice != 0 || a.Disorder != 0 || a.Last != w.Logged || a.Received+a.Missed+a.Dropped != a.Last-a.First+1 || a.Dropped != 0 || fromStart && a.First != 1 {
+		if a.Twice != 0 || a.Disorder != 0 || a.Received+a.Missed+a.Dropped != a.Last-a.First+1 || a.Dropped != 0 || fromStart && a.First != 1 {
 			t.Errorf("%s: %+v of %d logged", name, a, w.Logged)
+		}
+		if a.Last > w.Logged || a.Last < w.Logged && r.Interruptions <= interruptions {
+			t.Errorf("%s: heard of %d records, %d were logged", name, a.Last, w.Logged)
 		}
 	}
 	sum := r.Sum()
@@ -100,7 +104,8 @@ func TestDirect(t *testing.T) {
 		written(1_000)
 		killed.Kill()
 	}
-	written(20_000) // well more than broker and sockets hold for it
+	harness.Within(t, patience, "the broker to cut off the one that is stopped", func() bool { return strings.Contains(b.Stderr(), "Slow Consumer Detected") })
+	written(2_000)
 	stopped.Continue()
 	back := c.Stats().Logged
 	harness.Within(t, patience, "the stopped one to hear of the present", func() bool { return stopped.Report().Sum().Last > back })
@@ -117,10 +122,10 @@ func TestDirect(t *testing.T) {
 		}
 		reports = append(reports, r)
 	}
-	settle(t, "reading", reading, reports, true)
-	settle(t, "slow", slow, reports, true)
-	settle(t, "late", late, reports, false)
-	if sum := settle(t, "stopped", stopped, reports, true); sum.Missed == 0 {
+	settle(t, "reading", reading, reports, true, 0)
+	settle(t, "slow", slow, reports, true, 0)
+	settle(t, "late", late, reports, false, 0)
+	if sum := settle(t, "stopped", stopped, reports, true, 1); sum.Missed == 0 {
 		t.Error("the one that was stopped has missed nothing: nothing was tested")
 	}
 	c.Stop()
@@ -167,7 +172,7 @@ func TestReplay(t *testing.T) {
 		reports = append(reports, w.Report())
 	}
 	c.Stop()
-	if sum := settle(t, "all", all, reports, true); sum.Missed > 0 {
+	if sum := settle(t, "all", all, reports, true, 0); sum.Missed > 0 {
 		t.Errorf("%d missed", sum.Missed)
 	}
 
