@@ -35,8 +35,8 @@ func newTailCommand() *cobra.Command {
 		Use:   "tail",
 		Short: "Show records as they are logged, from anywhere",
 		Long: `Tail shows records over NATS, from any machine, while they are logged. It reads
-beside the collector and cannot slow it down; records that did not reach it, it
-counts on standard error.
+beside the collector, which does not wait for it; records that did not reach it,
+it counts on standard error.
 
 In stream delivery --since shows older records first, as far as the stream still
 has them.

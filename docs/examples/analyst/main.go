@@ -1,7 +1,7 @@
 // Analyst watches a log while it is written: how many records of each logger are errors, over a sliding window, and
 // an alert when they are too many. A table on a terminal, lines otherwise.
 //
-// It reads beside the collector and cannot slow it down. README.md shows what it looks like.
+// It reads beside the collector, which does not wait for it. README.md shows what it looks like.
 package main
 
 import (
