@@ -14,7 +14,8 @@ func newVerifyCommand() *cobra.Command {
 zstd, told by their content) as well, "-" for standard input, and checks them as
 one log: of each run every record from the first on must be there, once, in
 order, in a whole line. Records that a publisher dropped and told of count as
-dropped, not as lost.
+dropped, not as lost; records of which the collector tells that they are lost
+count as lost, also where nothing of their run stands behind them.
 
 Give it all the files that one handler without a filter has written. Where old
 ones have been removed, --partial takes each run from the first record on that

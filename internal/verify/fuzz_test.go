@@ -15,7 +15,7 @@ func FuzzFiles(f *testing.F) {
 	for _, s := range []string{
 		whole, whole[:len(whole)-1], whole[:150] + whole, toldText(w1, 4, 2, 2, 3), "", "\n\n", "{}\n", "\x00\x00\n", "\xff\n", whole + "\r\n",
 		strings.Replace(whole, `"seq":2`, `"seq":18446744073709551615`, 1), strings.Replace(whole, `"seq":2`, `"seq":9999999999999999999`, 1),
-		strings.Replace(whole, `"run":"A`, `"run":"\u0041`, 1), strings.Replace(whole, "row", `{\"time\":\"`, 1), gz(whole), zst(whole), gz(whole)[:40],
+		strings.Replace(whole, `"run":"A`, `"run":"\u0041`, 1), strings.Replace(whole, "row", `{\"time\":\"`, 1), gz(whole), zst(whole), gz(whole)[:40], whole + lostText(1, w1, 2, 4, 5), lostText(1, w2, 1<<62, 1, maxSeq),
 		strings.Replace(toldText(w1, 4, 2, 2, 3), `"last":3`, `"last":18446744073709551615`, 1),
 	} {
 		f.Add([]byte(s))
@@ -49,7 +49,7 @@ func FuzzFiles(f *testing.F) {
 		}
 		var unique uint64
 		for _, run := range r.Runs {
-			unique += run.Last - run.Missing
+			unique += run.Last - (run.Missing - run.LostAtEnd)
 			if run.Dropped > run.Missing || run.Count < run.Duplicates {
 				t.Fatalf("%+v", run)
 			}

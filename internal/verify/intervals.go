@@ -75,6 +75,14 @@ func (s *intervals) count(a, b uint64) (n uint64) {
 	return n
 }
 
+// first returns the lowest seq, 0 of an empty set.
+func (s *intervals) first() uint64 {
+	if len(s.list) == 0 {
+		return 0
+	}
+	return s.list[0].first
+}
+
 // last returns the highest seq, 0 of an empty set.
 func (s *intervals) last() uint64 {
 	if len(s.list) == 0 {

@@ -38,17 +38,19 @@ type File struct {
 }
 
 // A Run is one life of a publisher. Count = Last-First+1 - what is missing between them +
-// Duplicates.
+// Duplicates; a run that does not begin with 1 misses those before First as well, unless the log is
+// Partial.
 type Run struct {
 	App        string  `json:"app"`
 	Worker     string  `json:"worker"`
 	Run        string  `json:"run"`
-	First      uint64  `json:"first"`
+	First      uint64  `json:"first"` // 0 when there is no line of it: the collector tells that all are lost
 	Last       uint64  `json:"last"`
 	Count      uint64  `json:"count"`             // lines
 	Missing    uint64  `json:"missing"`           // Dropped + Lost
 	Dropped    uint64  `json:"dropped"`           // missing, and told by a "records dropped" record
-	Lost       uint64  `json:"lost"`              // missing without explanation
+	Lost       uint64  `json:"lost"`              // missing, and not told as dropped
+	LostAtEnd  uint64  `json:"lost_at_end"`       // of these, those behind Last, of which only the collector's record tells
 	Duplicates uint64  `json:"duplicates"`        // lines whose seq was there before
 	Disorder   uint64  `json:"disorder"`          // lines behind a later one, and files that overlap
 	Gaps       []Range `json:"gaps,omitempty"`    // the first 8
@@ -87,7 +89,7 @@ func (r *Report) finish(runs map[string]*run) {
 	}
 	r.Runs = make([]Run, 0, len(runs))
 	for _, run := range runs {
-		if run.lines == 0 {
+		if run.lines == 0 && len(run.lost) == 0 {
 			continue // seen on torn lines only
 		}
 		s := run.report(r.Partial)
@@ -107,14 +109,21 @@ func (r *Report) finish(runs map[string]*run) {
 
 func (r *run) report(partial bool) Run {
 	missing, dropped, gaps := r.missing(partial)
+	atEnd, where := r.lostAtEnd()
+	for _, in := range where {
+		if len(gaps) < maxGaps {
+			gaps = append(gaps, in)
+		}
+	}
 	s := Run{
 		App: r.app, Worker: r.worker, Run: r.id,
-		First:      r.seen.list[0].first,
+		First:      r.seen.first(),
 		Last:       r.seen.last(),
 		Count:      r.lines,
-		Missing:    missing,
+		Missing:    missing + atEnd,
 		Dropped:    dropped,
-		Lost:       missing - dropped,
+		Lost:       missing - dropped + atEnd,
+		LostAtEnd:  atEnd,
 		Duplicates: r.duplicates,
 		Disorder:   r.disorder + r.interleaved(),
 		Inexact:    r.seen.closed > 0,

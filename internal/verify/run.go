@@ -14,7 +14,8 @@ type run struct {
 	lines      uint64
 	duplicates uint64
 	disorder   uint64
-	told       []told
+	told       []told  // by the publisher, as dropped
+	lost       []told  // by the collector, as lost
 	pieces     []piece // one per stream in which the run stands
 }
 
@@ -24,7 +25,8 @@ type piece struct {
 	interval
 }
 
-// told is what a "records dropped" record says: count of the seqs first to last were dropped.
+// told is what a "records dropped" or a "records lost" record says: count of the seqs first to last
+// were dropped, or are lost.
 type told struct {
 	interval
 	count uint64
@@ -54,23 +56,23 @@ func (r *run) add(stream int, a, b uint64) {
 	p.first, p.last = min(p.first, a), max(p.last, b)
 }
 
-// tell takes a "records dropped" record. Neighbours are joined when there are too many of them.
-func (r *run) tell(t told) {
-	r.told = append(r.told, t)
-	if len(r.told) <= maxTold {
-		return
+// tell adds to what is told of a run. Neighbours are joined when there are too many of them.
+func tell(all []told, t told) []told {
+	all = append(all, t)
+	if len(all) <= maxTold {
+		return all
 	}
-	sortTold(r.told)
-	joined := r.told[:0]
-	for i := 0; i < len(r.told); i += 2 {
-		t := r.told[i]
-		if i+1 < len(r.told) {
-			next := r.told[i+1]
+	sortTold(all)
+	joined := all[:0]
+	for i := 0; i < len(all); i += 2 {
+		t := all[i]
+		if i+1 < len(all) {
+			next := all[i+1]
 			t = told{interval{t.first, max(t.last, next.last)}, t.count + next.count}
 		}
 		joined = append(joined, t)
 	}
-	r.told = joined
+	return joined
 }
 
 func sortTold(t []told) {
@@ -127,6 +129,23 @@ func (r *run) missing(partial bool) (missing, dropped uint64, gaps []interval) {
 		dropped += min(left, r.seen.closed)
 	}
 	return missing, dropped, gaps
+}
+
+// lostAtEnd returns how many records behind the last one that is there are told as lost, and where. What
+// is lost before it is a gap, told or not.
+func (r *run) lostAtEnd() (lost uint64, where []interval) {
+	sortTold(r.lost)
+	end := r.seen.last()
+	for _, t := range r.lost {
+		if t.last <= end {
+			continue
+		}
+		in := interval{max(t.first, end+1), t.last}
+		lost += min(t.count, in.last-in.first+1) // drops may lie between
+		where = append(where, in)
+		end = t.last
+	}
+	return lost, where
 }
 
 // maxGaps is how many gaps of a run a report names.

@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"strconv"
 	"sync"
 
@@ -21,6 +22,7 @@ type chunk struct {
 	segments []segment
 	torn     []tornLine
 	told     []toldLine
+	lost     []lostLine
 	scanned  chan struct{} // filled when a scanner is done with it
 }
 
@@ -37,6 +39,13 @@ type tornLine struct {
 
 type toldLine struct {
 	run *run
+	told
+}
+
+// A lostLine is a "records lost" record, by which the collector tells that records of a run will
+// never come. They may be the last of the run, or all of it: then nothing else in the files tells.
+type lostLine struct {
+	identity record.Tail // of the run that lost them
 	told
 }
 
@@ -74,11 +83,12 @@ type scanner struct {
 const (
 	beginning = `{"time":"`
 	toldMsg   = `,"msg":"` + record.MsgDropped + `"`
+	lostMsg   = `,"msg":"` + record.MsgLost + `"`
 )
 
 func (s *scanner) scan(c *chunk) {
 	c.lines, c.other = 0, 0
-	c.segments, c.torn, c.told = c.segments[:0], c.torn[:0], c.told[:0]
+	c.segments, c.torn, c.told, c.lost = c.segments[:0], c.torn[:0], c.told[:0], c.lost[:0]
 	var seg segment
 	for p := c.buf; len(p) > 0; c.lines++ {
 		line := p
@@ -132,8 +142,13 @@ func (s *scanner) line(c *chunk, line []byte) (*run, uint64, bool) {
 			return nil, 0, false
 		}
 	}
-	if ok && string(head.Logger) == record.OwnLogger && bytes.HasPrefix(line[head.Rest:], []byte(toldMsg)) {
-		s.tell(c, line, seq)
+	if ok && string(head.Logger) == record.OwnLogger {
+		switch rest := line[head.Rest:]; {
+		case bytes.HasPrefix(rest, []byte(toldMsg)):
+			c.told = append(c.told, toldLine{s.run, readTold(line, interval{1, seq})})
+		case bytes.HasPrefix(rest, []byte(lostMsg)):
+			c.lose(line)
+		}
 	}
 	return s.run, seq, true
 }
@@ -157,10 +172,35 @@ func (s *scanner) stranger(c *chunk, line []byte) {
 	c.other++
 }
 
-// tell reads a "records dropped" record. What does not say where the drops were says that they
-// were before it.
-func (s *scanner) tell(c *chunk, line []byte, seq uint64) {
-	t := told{interval: interval{1, seq}}
+// lose reads a "records lost" record. One that does not say whose they were says nothing.
+func (c *chunk) lose(line []byte) {
+	var l lostLine
+	for k, v := range record.Fields(line) {
+		var text string
+		switch string(k) {
+		case "lost_app", "lost_worker", "lost_run":
+			if json.Unmarshal(v, &text) != nil {
+				return
+			}
+		}
+		switch string(k) {
+		case "lost_app":
+			l.identity.App = []byte(text)
+		case "lost_worker":
+			l.identity.Worker = []byte(text)
+		case "lost_run":
+			l.identity.Run = []byte(text)
+		}
+	}
+	if l.told = readTold(line, interval{}); len(l.identity.Run) > 0 && l.first > 0 && l.first <= l.last {
+		c.lost = append(c.lost, l)
+	}
+}
+
+// readTold reads how many records were dropped or lost, and between which seqs. What does not say
+// where they were gives where they must have been.
+func readTold(line []byte, where interval) told {
+	t := told{interval: where}
 	for k, v := range record.Fields(line) {
 		n, err := strconv.ParseUint(string(v), 10, 64)
 		if err != nil || n > maxSeq {
@@ -175,7 +215,7 @@ func (s *scanner) tell(c *chunk, line []byte, seq uint64) {
 			t.last = n
 		}
 	}
-	c.told = append(c.told, toldLine{s.run, t})
+	return t
 }
 
 // maxSeq is the highest seq that a header can carry.

@@ -195,6 +195,10 @@ func (v *verifier) merge(c *chunk) {
 		s.run.add(c.stream, s.first, s.last)
 	}
 	for _, t := range c.told {
-		t.run.tell(t.told)
+		t.run.told = tell(t.run.told, t.told)
+	}
+	for _, l := range c.lost {
+		r := v.registry.find(l.identity)
+		r.lost = tell(r.lost, l.told)
 	}
 }

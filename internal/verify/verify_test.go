@@ -50,6 +50,19 @@ func toldText(id record.Identity, seq, count, first, last uint64) string {
 	})
 }
 
+// lostText is the line by which the collector tells that count records of a run between first and last are lost.
+func lostText(seq uint64, of record.Identity, count, first, last uint64) string {
+	return line(record.Identity{App: "logbraid", Worker: "collector", Run: "CCCCCCCCCC"}, seq, func(l *record.Line) {
+		l.Start(time.Now(), record.Error, record.OwnLogger, record.MsgLost)
+		l.Str("lost_app", of.App)
+		l.Str("lost_worker", of.Worker)
+		l.Str("lost_run", of.Run)
+		l.Uint("count", count)
+		l.Uint("first", first)
+		l.Uint("last", last)
+	})
+}
+
 // lines returns the lines of the seqs first to last.
 func lines(id record.Identity, first, last uint64) string {
 	var b strings.Builder
@@ -111,6 +124,16 @@ func TestFaults(t *testing.T) {
 		{"missing in one of two runs", Options{}, []string{lines(w1, 1, 3) + lines(w2, 1, 2) + lines(w1, 10, 11) + lines(w2, 3, 4)}, "lost 6 dropped 0 twice 0 disorder 0 torn 0 other 0"},
 		{"the beginning missing", Options{}, []string{lines(w1, 3, 5)}, "lost 2 dropped 0 twice 0 disorder 0 torn 0 other 0"},
 		{"the beginning missing, partial", Options{Partial: true}, []string{lines(w1, 3, 5) + lines(w1, 7, 7)}, "lost 1 dropped 0 twice 0 disorder 0 torn 0 other 0"},
+		{"told as lost in the middle", Options{}, []string{lines(w1, 1, 3) + lostText(1, w1, 1, 4, 4) + lines(w1, 5, 6)}, "lost 1 dropped 0 twice 0 disorder 0 torn 0 other 0"},
+		{"told as lost in the middle, among drops", Options{}, []string{lines(w1, 1, 3) + lostText(1, w1, 1, 4, 6) + toldText(w1, 7, 2, 4, 5)}, "lost 1 dropped 2 twice 0 disorder 0 torn 0 other 0"},
+		{"told as lost at the end", Options{}, []string{whole + lostText(1, w1, 3, 6, 8)}, "lost 3 dropped 0 twice 0 disorder 0 torn 0 other 0"},
+		{"told as lost at the end, among drops", Options{}, []string{whole + lostText(1, w1, 2, 6, 8)}, "lost 2 dropped 0 twice 0 disorder 0 torn 0 other 0"},
+		{"told as lost at the end, in parts", Options{}, []string{lostText(1, w1, 2, 8, 9) + whole + lostText(2, w1, 2, 6, 7)}, "lost 4 dropped 0 twice 0 disorder 0 torn 0 other 0"},
+		{"told as lost at the end, and again", Options{}, []string{whole + lostText(1, w1, 2, 6, 7) + lostText(2, w1, 3, 6, 8)}, "lost 3 dropped 0 twice 0 disorder 0 torn 0 other 0"},
+		{"told as lost at the end, and in the middle", Options{}, []string{lines(w1, 1, 2) + lostText(1, w1, 2, 3, 4) + lines(w1, 5, 5) + lostText(2, w1, 1, 6, 6)}, "lost 3 dropped 0 twice 0 disorder 0 torn 0 other 0"},
+		{"all of a run told as lost", Options{}, []string{whole + lostText(1, w2, 4, 1, 4)}, "lost 4 dropped 0 twice 0 disorder 0 torn 0 other 0"},
+		{"told as lost of nobody", Options{}, []string{whole + lostText(1, record.Identity{}, 4, 1, 4) + lostText(2, w2, 4, 4, 1)}, "lost 0 dropped 0 twice 0 disorder 0 torn 0 other 0"},
+		{"told as lost by a user", Options{}, []string{whole + strings.Replace(lostText(1, w2, 4, 1, 4), `"logger":"logbraid"`, `"logger":"x"`, 1)}, "lost 0 dropped 0 twice 0 disorder 0 torn 0 other 0"},
 		{"a line twice", Options{}, []string{whole + line(w1, 5, nil)}, "lost 0 dropped 0 twice 1 disorder 0 torn 0 other 0"},
 		{"a batch twice", Options{}, []string{whole + lines(w1, 3, 7)}, "lost 0 dropped 0 twice 3 disorder 0 torn 0 other 0"},
 		{"everything twice", Options{}, []string{whole + whole}, "lost 0 dropped 0 twice 5 disorder 0 torn 0 other 0"},
@@ -342,7 +365,7 @@ func TestIntervalsBounded(t *testing.T) {
 			t.Fatal("unbounded")
 		}
 	}
-	r.tell(told{interval{1, 2 * n}, n / 2})
+	r.told = tell(r.told, told{interval{1, 2 * n}, n / 2})
 	s := r.report(false)
 	if s.Missing != n-1 || s.Dropped != n/2 || s.Lost != n-1-n/2 || s.Count != n || !s.Inexact || s.Duplicates+s.Disorder != 0 {
 		t.Errorf("%+v", s)
@@ -358,7 +381,7 @@ func TestToldBounded(t *testing.T) {
 	const n = 3*maxTold + 1
 	for i := range uint64(n) {
 		r.add(0, 2*i+1, 2*i+1)
-		r.tell(told{interval{2*i + 2, 2*i + 2}, 1})
+		r.told = tell(r.told, told{interval{2*i + 2, 2*i + 2}, 1})
 		if len(r.told) > maxTold {
 			t.Fatal("unbounded")
 		}
@@ -366,5 +389,20 @@ func TestToldBounded(t *testing.T) {
 	r.add(0, 2*n+1, 2*n+1)
 	if s := r.report(false); s.Dropped != n || s.Lost != 0 {
 		t.Errorf("%+v", s)
+	}
+}
+
+// What is told as lost behind a run's end is named, and a run of which nothing else is there is listed.
+func TestLostAtEnd(t *testing.T) {
+	r := verify(t, Options{}, lines(w1, 1, 5)+lostText(1, w1, 2, 6, 8)+lostText(2, w2, 4, 1, 4))
+	if r.OK || r.Lost != 6 || r.Missing != 6 || len(r.Runs) != 3 {
+		t.Fatalf("%+v", r)
+	}
+	some, all := r.Runs[0], r.Runs[1]
+	if some.Run != w1.Run || some.Last != 5 || some.Count != 5 || some.LostAtEnd != 2 || !slices.Equal(some.Gaps, []Range{{6, 8}}) {
+		t.Errorf("%+v", some)
+	}
+	if all.Run != w2.Run || all.App != w2.App || all.Worker != w2.Worker || all.First != 0 || all.Count != 0 || all.LostAtEnd != 4 || !slices.Equal(all.Gaps, []Range{{1, 4}}) {
+		t.Errorf("%+v", all)
 	}
 }

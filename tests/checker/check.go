@@ -77,7 +77,11 @@ type runState struct {
 	last          uint64
 	lines         uint64
 	dropped, lost uint64 // told in the stream
+	gaps          []gap  // what is told as lost
 }
+
+// gap is what a "records lost" record says: count of the seqs first to last, the others were dropped.
+type gap struct{ first, last, count uint64 }
 
 type sourceState struct{ goroutines map[int]*goroutineState }
 
@@ -153,11 +157,13 @@ func (c *check) inRun(at position, r *record) bool {
 		c.report.add(Keys, at, "run %s: seq %d is out of reason", r.run, r.seq)
 		return false
 	case !run.seen.add(r.seq):
+		c.report.Seqs.Twice++
 		c.report.add(Duplicate, at, "run %s: seq %d again, after %d", r.run, r.seq, run.last)
 		return false
 	}
 	run.lines++
 	if r.seq < run.last {
+		c.report.Seqs.Disorder++
 		c.report.add(Disorder, at, "run %s: seq %d after %d", r.run, r.seq, run.last)
 	}
 	run.last = max(run.last, r.seq)
@@ -197,6 +203,13 @@ func (c *check) other(at position, r *record, id string) {
 			c.runs[of] = &runState{}
 		}
 		c.runs[of].lost += count
+		first, ok1 := r.number("first")
+		last, ok2 := r.number("last")
+		if !ok1 || !ok2 || first < 1 || last < first || last >= seqLimit || count > last-first+1 {
+			c.report.add(Keys, at, "records lost, %d from %d to %d", count, first, last)
+			return
+		}
+		c.runs[of].gaps = append(c.runs[of].gaps, gap{first, last, count})
 	}
 }
 
@@ -302,6 +315,13 @@ func (c *check) account() {
 		run := c.runs[name]
 		s := c.accepted.sources[name]
 		holes, known := run.last-run.lines, run.dropped
+		for _, g := range run.gaps {
+			if g.last > run.last { // behind the last line only this record tells of them
+				holes += min(g.count, g.last-max(g.first-1, run.last))
+			}
+		}
+		c.report.Seqs.Absent += holes
+		c.report.Seqs.Unexplained += holes - min(holes, run.dropped)
 		if s != nil {
 			known = max(known, c.toldDropped(s))
 		}

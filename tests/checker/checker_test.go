@@ -122,6 +122,31 @@ func TestRecordBehindTheLedger(t *testing.T) {
 	}
 }
 
+// What is lost behind the last line of a run, of which only the collector tells, is found and counted.
+func TestLostAtTheEnd(t *testing.T) {
+	dir, good := world(t)
+	path := filepath.Join(dir, "app.jsonl")
+	lost := func(seq uint64, run string, count, first, last int) string {
+		return told("CCCCCCCCCC", seq, "records lost", count, fmt.Sprintf(`"first":%d,"last":%d,"lost_run":"%s",`, first, last, run))
+	}
+	write(t, path, append(good[:len(good)-2:len(good)-2], lost(1, runA, 2, 14, 15)))
+	r := run(t, dir, Destination{Path: path})
+	if r.Counts[Lost] != 2 || r.Seqs != (Seqs{Absent: 2, Unexplained: 2}) {
+		t.Errorf("%+v: %v", r.Seqs, r.Err())
+	}
+	if r := run(t, dir, Destination{Path: path, LossTold: true}); r.Err() != nil {
+		t.Error(r.Err())
+	}
+	write(t, path, append(good, lost(1, "DDDDDDDDDD", 3, 1, 4))) // a run of which nothing is there; one was dropped
+	if r := run(t, dir, Destination{Path: path}); r.Counts[Accounting] != 1 || r.Seqs != (Seqs{Absent: 3, Unexplained: 3}) {
+		t.Errorf("%+v: %v", r.Seqs, r.Err())
+	}
+	write(t, path, append(good, lost(1, runA, 5, 16, 17)))
+	if r := run(t, dir, Destination{Path: path}); r.Counts[Keys] != 1 {
+		t.Errorf("five of two: %v", r.Err())
+	}
+}
+
 // Each way of breaking a log is found, under its own name and no other.
 func TestBrokenLogsAreCaught(t *testing.T) {
 	replace := func(i int, old, new string) func([]string) []string {
@@ -183,7 +208,7 @@ func TestBrokenLogsAreCaught(t *testing.T) {
 		{"drops told that did not happen", func(l []string) []string { return append(l, told(runB, 11, "records dropped", 3, "")) },
 			map[Kind]int{Accounting: 1}},
 		{"loss told", func(l []string) []string {
-			return append(cut(3, 4)(l), told("CCCCCCCCCC", 1, "records lost", 1, `"lost_run":"`+runB+`",`))
+			return append(cut(3, 4)(l), told("CCCCCCCCCC", 1, "records lost", 1, `"first":2,"last":2,"lost_run":"`+runB+`",`))
 		}, map[Kind]int{Lost: 1, Accounting: 1}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -37,11 +37,20 @@ type Report struct {
 	Runs      int
 	Dropped   uint64 // told by "records dropped" records
 	GapLost   uint64 // told by "records lost" records
+	Seqs      Seqs   // what the seqs of all runs show, whoever tells what about them
 	Counts    map[Kind]int
 	Problems  []string // the first few of each kind
 	PerWorker map[string]int
 
 	told map[Kind]int // how many were described, or would have been
+}
+
+// Seqs are figures of a JSON log alone, without ledgers: what another program that reads the files must find, too.
+type Seqs struct {
+	Absent      uint64 // up to the last of each run, or what is told as lost behind that
+	Unexplained uint64 // of these, more than their run's "records dropped" records tell
+	Twice       int
+	Disorder    int
 }
 
 func (r *Report) add(kind Kind, at fmt.Stringer, format string, args ...any) {

@@ -98,6 +98,7 @@ func TestFault06PowerCutLossIsReported(t *testing.T) {
 	if err := report.Err(); err != nil {
 		t.Error(err)
 	}
+	harness.Agree(t, json, report)
 	if stats.Lost != report.GapLost || stats.Logged != stats.Written+stats.Lost || stats.Dropped != 0 {
 		t.Errorf("the collector counts logged %d, written %d, dropped %d, lost %d; the log tells of %d", stats.Logged, stats.Written, stats.Dropped, stats.Lost, report.GapLost)
 	}
@@ -155,6 +156,7 @@ func TestFault06PowerCutMachine(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Log(report)
+			harness.Agree(t, d, report)
 			for _, kind := range kinds {
 				delete(report.Counts, kind)
 			}

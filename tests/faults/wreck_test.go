@@ -92,6 +92,7 @@ func (x *wreck) recover(t *testing.T, damage func(logs, buffer string)) *recover
 		if err != nil {
 			t.Fatalf("%v\n%s", err, said)
 		}
+		harness.Agree(t, d, c)
 		r.reports = append(r.reports, c)
 	}
 	for line := range strings.Lines(said.String()) {

@@ -340,6 +340,7 @@ func Check(t T, ledgers string, destinations ...checker.Destination) []*checker.
 		if err := report.Err(); err != nil {
 			t.Errorf("%v", err)
 		}
+		Agree(t, d, report)
 		reports = append(reports, report)
 	}
 	return reports
