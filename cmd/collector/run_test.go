@@ -19,6 +19,7 @@ import (
 
 	"github.com/logbraid/logbraid/internal/status"
 	"github.com/logbraid/logbraid/pkg/publisher"
+	"github.com/logbraid/logbraid/tests/checker"
 	"github.com/logbraid/logbraid/tests/harness"
 )
 
@@ -160,6 +161,40 @@ func storm(t *testing.T) *harness.Process {
 		untilFile(t, filepath.Join(dir, "logs", "app.jsonl"), "before the storm")
 	}
 	return p
+}
+
+// Row 38 of the fault matrix: storms of signals while a worker logs. They end the program, in good order or at once, or, of SIGHUP
+// alone, only make it reopen its files; its successor goes on: nothing lost, twice, out of order or torn.
+func TestFault38StormUnderLoad(t *testing.T) {
+	p, broker, dir := collecting(t, nil)
+	ledgers := t.TempDir()
+	w := harness.StartWorker(t, "w1", harness.WorkerSpec{Ledger: ledgers, Serve: true, Burst: 20, Every: time.Millisecond, Payload: 60},
+		harness.PlainEnv(broker.URL, "w1", "LOGBRAID_OVERFLOW=block", "LOGBRAID_BLOCK_TIMEOUT=10m"))
+	for _, storm := range [][]syscall.Signal{
+		{syscall.SIGHUP}, {syscall.SIGTERM}, {syscall.SIGINT}, {syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT}, {syscall.SIGINT, syscall.SIGHUP},
+	} {
+		w.BeginLog(1000)
+		for i := 0; i < 300 && !p.Exited(); i++ {
+			p.Signal(storm[i%len(storm)])
+		}
+		if len(storm) == 1 && storm[0] == syscall.SIGHUP {
+			w.WaitLogged()
+			continue
+		}
+		if code := p.Wait(); code != 0 && !(code == 1 && strings.Contains(p.Stderr(), "quit without waiting")) {
+			t.Fatalf("%v: ended with %v\n%s", storm, p.State(), p.Stderr())
+		}
+		p = startProgram(t, dir, []string{"LOGBRAID_NATS_URL=" + broker.URL})
+		untilStderr(t, p, "msg=collecting")
+		w.WaitLogged()
+	}
+	if report := w.Finish(); report.Close != "" || report.Dropped != 0 {
+		t.Errorf("%+v", report)
+	}
+	p.Signal(syscall.SIGTERM)
+	p.WaitOK()
+	harness.Check(t, ledgers, checker.Destination{Path: filepath.Join(dir, "logs", "app.jsonl")},
+		checker.Destination{Path: filepath.Join(dir, "logs", "app.log"), Format: checker.Text})
 }
 
 func TestHangupReopens(t *testing.T) {

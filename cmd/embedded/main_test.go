@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 		os.Exit(execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 	case "worker":
 		os.Exit(roleWorker())
+	case "ledger":
+		os.Exit(roleLedger())
 	default:
 		os.Exit(m.Run())
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/sirupsen/logrus"
@@ -47,6 +48,10 @@ type Config struct {
 	// Backlog is how many bytes of messages may wait for their commit; 0 means 256 MiB. It should be
 	// more than the publishers' batches together. Beyond it, batches are left to be sent again.
 	Backlog int
+
+	// Clock is what rotation by time and retention by age go by; nil: time.Now. Nothing else depends on
+	// what time it is. It is called by several goroutines.
+	Clock func() time.Time
 
 	// Version is told in the record that a collector writes when it starts.
 	Version string

@@ -57,6 +57,7 @@ func newWriter(p *plan) (*writer, *logfile.Recovery, error) {
 	store, recovery, err := logfile.Open(p.dir, logfile.Options{
 		FSync:   p.policy,
 		FS:      p.fs,
+		Clock:   p.Clock,
 		Report:  func(e logfile.Event) { tell(w.notes, w.log, e) },
 		Evicted: w.table.evicted,
 	})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sort"
@@ -36,8 +37,12 @@ var ledgers atomic.Int64 // several runs in one process have several ledgers
 
 // NewWriter creates the ledger of source in dir. run says that source is the id of a run, which its records then must carry.
 func NewWriter(dir, worker, source string, run bool) (*Writer, error) {
-	name := fmt.Sprintf("%s.%d.%d.ledger", worker, os.Getpid(), ledgers.Add(1))
-	file, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_WRONLY, 0o644)
+	var file *os.File
+	var err error = fs.ErrExist
+	for errors.Is(err, fs.ErrExist) { // a program that executed itself anew has the process id of its predecessor
+		name := fmt.Sprintf("%s.%d.%d.ledger", worker, os.Getpid(), ledgers.Add(1))
+		file, err = os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_WRONLY, 0o644)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("create ledger: %w", err)
 	}

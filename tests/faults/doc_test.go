@@ -6,6 +6,7 @@
 package faults
 
 import (
+	"context"
 	"testing"
 
 	"github.com/logbraid/logbraid/tests/checker"
@@ -16,6 +17,11 @@ func TestMain(m *testing.M) { harness.Main(m.Run, programs) }
 
 // patient makes a worker's log calls wait instead of dropping anything, so that every record must arrive.
 var patient = []string{"LOGBRAID_OVERFLOW=block", "LOGBRAID_BLOCK_TIMEOUT=10m"}
+
+// guarded is a context that ends when something hangs.
+func guarded() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), harness.Guard)
+}
 
 // rig is an external broker and a collector with a JSON and a text file, and a proxy between the workers and the broker.
 type rig struct {

@@ -18,7 +18,7 @@ import (
 )
 
 // programs are the roles of this package: programs that end in other ways than a worker.
-var programs = map[string]harness.Play{"program": playProgram}
+var programs = map[string]harness.Play{"program": playProgram, "forker": playForker}
 
 // A programSpec says what a program logs and how it ends after that.
 type programSpec struct {

@@ -5,6 +5,7 @@ package faults
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/logbraid/logbraid/tests/harness"
@@ -18,13 +19,16 @@ func write(t *testing.T, path, text string) {
 }
 
 // Row 36: a worker with a wrong token is refused and goes on trying; when the file holds the right one it is taken in, with all
-// that it logged meanwhile. The same when the token is changed under a worker that is connected, and when the master comes back
-// with new tokens for all. 0L0D0R0T.
+// that it logged meanwhile. The same when its token expires under a worker that is connected, because another has taken its place,
+// and when the master comes back with new tokens for all. 0L0D0R0T.
 func TestFault36Token(t *testing.T) {
 	dir, ledgers := t.TempDir(), t.TempDir()
 	handlers, logs := harness.Logs(dir)
 	m := harness.StartMaster(t, harness.MasterSpec{Dir: dir, Handlers: handlers})
 	env := m.WorkerEnv("w1", patient...) // which makes the token
+	// Each time that the worker tries it comes through the proxy.
+	proxy := harness.StartProxy(t, strings.TrimPrefix(env.Value("LOGBRAID_NATS_URL"), "nats://"))
+	direct := harness.Env("LOGBRAID_NATS_URL="+proxy.URL(), "LOGBRAID_NATS_URL_FILE=")
 	tokens := filepath.Join(dir, ".logbraid", "tokens")
 	right, err := os.ReadFile(filepath.Join(tokens, "w1"))
 	if err != nil {
@@ -34,25 +38,35 @@ func TestFault36Token(t *testing.T) {
 	write(t, presented, "w1.wrong\n")
 	spec := steady
 	spec.Ledger, spec.Serve = ledgers, true
-	w := harness.StartWorker(t, "w1", spec, env, harness.Env("LOGBRAID_NATS_TOKEN_FILE="+presented))
+	w := harness.StartWorker(t, "w1", spec, env, direct, harness.Env("LOGBRAID_NATS_TOKEN_FILE="+presented))
 
 	connected := func(want bool) {
 		t.Helper()
 		state := map[bool]string{true: "taken in", false: "refused"}[want]
 		harness.Until(t, "the worker to be "+state, func() bool { return w.Stats().Connected == want })
 	}
+	refused := func(acked uint64) {
+		t.Helper()
+		tried := proxy.Accepted()
+		harness.Until(t, "the worker to try again and again", func() bool { return proxy.Accepted() >= tried+3 })
+		if s := w.Stats(); s.Acked != acked || s.Connected {
+			t.Errorf("refused, %d records were acknowledged before: %+v", acked, s)
+		}
+	}
 	w.Log(500)
-	connected(false)
-	if s := w.Stats(); s.Acked != 0 || s.Connected {
-		t.Errorf("with a wrong token: %+v", s)
+	refused(0)
+	if !strings.Contains(w.Stderr(), "Authorization Violation") {
+		t.Errorf("the worker does not say why it is not connected:\n%s", w.Stderr())
 	}
 	write(t, presented, string(right))
 	w.Flush()
+	connected(true)
 
-	for _, token := range []string{"w1.second\n", "w1.third\n"} {
+	for i, token := range []string{"w1.second\n", "w1.third\n"} {
 		write(t, filepath.Join(tokens, "w1"), token)
-		connected(false) // its old one no longer counts
+		connected(false) // its old one has expired
 		w.Log(500)
+		refused(uint64(500 * (i + 1)))
 		write(t, presented, token)
 		w.Flush()
 	}

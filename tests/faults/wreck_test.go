@@ -148,6 +148,18 @@ func (r *recovered) reported(t *testing.T, what string) {
 	}
 }
 
+// change applies a damage to a file.
+func change(t *testing.T, path string, how func([]byte) []byte) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, how(b), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func copyTree(t *testing.T, from, to string) {
 	t.Helper()
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
@@ -178,6 +190,10 @@ var garbage = map[string][]byte{
 	"zeros": make([]byte, 4096), "a newline": []byte("\n"), "half a line": []byte(`{"time":"2026-11-21T10:00:00.12345`),
 	"a whole forged line": []byte(`{"time":"2026-11-21T10:00:00.123456789Z","level":"info","logger":"x","msg":"forged","app":"etl","worker":"w1","run":"AAAAAAAAAA","seq":1}` + "\n"),
 	"0xff":                bytes.Repeat([]byte{0xff}, 100),
+	"a brace":             []byte("{"),
+	"an empty object":     []byte("{}\n"),
+	"noise with newlines": []byte("\xff\xfe\n\n\x00"),
+	"garbage":             []byte("garbage"),
 }
 
 // Row 14: the journal's end is cut, flipped or followed by garbage. The files and the run table are what they were: 0L0D0R0T.
@@ -203,7 +219,16 @@ func TestFault14JournalTail(t *testing.T) {
 			}
 		}
 		for what, g := range garbage {
-			x.recover(t, in(func(b []byte) []byte { return append(b, g...) })).untouched(t, journal+" with "+what+" behind it")
+			r := x.recover(t, in(func(b []byte) []byte { return append(b, g...) }))
+			r.untouched(t, journal+" with "+what+" behind it")
+			if what == "garbage" && r.damage == "" { // the others a crash may leave
+				t.Errorf("%s with %s behind it: nothing is reported", journal, what)
+			}
+		}
+		r := x.recover(t, in(func([]byte) []byte { return nil }))
+		r.untouched(t, journal+" cut to nothing")
+		if r.damage == "" {
+			t.Errorf("%s cut to nothing: nothing is reported", journal)
 		}
 	}
 }
@@ -295,7 +320,7 @@ func TestFault14LogTailGarbage(t *testing.T) {
 }
 
 // Row 14 and 15: a log file has lost committed bytes, or holds others. That is reported, the file is kept aside as it is, and the
-// log goes on in a new one; what is missing is missing only there.
+// log goes on in a new one; what is missing is missing only there: the two together, but for a flipped bit, are the log.
 func TestFault14LogDamaged(t *testing.T) {
 	x := makeWreck(t)
 	for _, log := range []string{"app.jsonl", "app.log"} {
@@ -326,9 +351,38 @@ func TestFault14LogDamaged(t *testing.T) {
 				if b, err := os.ReadFile(kept[0]); err != nil || !bytes.Equal(b, broken) {
 					t.Errorf("%s: %s is not what was found", what, kept[0])
 				}
+				if how == "flipped" && log == "app.jsonl" {
+					x.together(t, r.dir, kept[0], what)
+				}
 			}
 		}
 	}
+}
+
+// together has the checker read what was put aside, with the bit flipped back, and what came after it as one log.
+func (x *wreck) together(t *testing.T, dir, aside, what string) {
+	t.Helper()
+	original, err := os.ReadFile(filepath.Join(x.logs, "app.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(aside, original, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	accepted, err := checker.ReadLedgers(x.ledgers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "app.jsonl")
+	d := checker.Destination{Path: path, Files: []string{aside, path}}
+	report, err := checker.Check(accepted, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := report.Err(); err != nil {
+		t.Errorf("%s, with what was put aside: %v", what, err)
+	}
+	harness.Agree(t, d, report)
 }
 
 // Rows 14 and 15: the buffer of a dead worker is cut or a bit of it flips. Never a crash, never a record twice or changed; what can

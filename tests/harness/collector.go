@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/logbraid/logbraid/internal/natsconn"
@@ -20,11 +21,14 @@ type CollectorSpec struct {
 	Handlers []string // empty: json://DIR/app.jsonl
 	FSync    string
 	Prefix   string // of the subjects; "": logs
+	// Clock, unless it is zero, is what time it is for the collector: it stands still until "SetClock".
+	Clock time.Time
 }
 
 // A CollectorStart is what a collector says when it is ready.
 type CollectorStart struct {
 	Took time.Duration // from the beginning of collector.Start: lock, recovery, connection
+	PID  int
 }
 
 // A Collector is pkg/collector in a process of its own.
@@ -32,6 +36,7 @@ type Collector struct {
 	*Process
 	Dir  string
 	Took time.Duration // see CollectorStart; of the present life
+	PID  int           // of the collector itself, where Pid is that of a tracer
 }
 
 // StartCollector starts a collector and waits until it is subscribed.
@@ -60,7 +65,7 @@ func (c *Collector) ready() {
 	c.t.Helper()
 	var s CollectorStart
 	c.Ready(&s)
-	c.Took = s.Took
+	c.Took, c.PID = s.Took, s.PID
 }
 
 // Stats asks for the collector's counters.
@@ -71,6 +76,14 @@ func (c *Collector) Stats() CollectorStats {
 	return s
 }
 
+// SetClock sets the clock of a collector whose spec has one.
+func (c *Collector) SetClock(to time.Time) {
+	c.t.Helper()
+	if answer := c.Asked("clock " + to.Format(time.RFC3339Nano)); answer != "null" {
+		c.t.Fatalf("set clock: %s", answer)
+	}
+}
+
 // Path is a file in the log directory.
 func (c *Collector) Path(name string) string { return filepath.Join(c.Dir, name) }
 
@@ -79,18 +92,34 @@ func playCollector(r *Role) error {
 	if err := r.Spec(&spec); err != nil {
 		return err
 	}
+	var clock struct {
+		atomic.Pointer[time.Time]
+		tell func() time.Time // nil: the machine's
+	}
+	if !spec.Clock.IsZero() {
+		clock.Store(&spec.Clock)
+		clock.tell = func() time.Time { return *clock.Load() }
+	}
 	begin := time.Now()
 	c, err := collector.Start(context.Background(), collector.Config{
-		Dir: spec.Dir, Handlers: spec.Handlers, FSync: spec.FSync, Prefix: spec.Prefix, Version: "test",
+		Dir: spec.Dir, Handlers: spec.Handlers, FSync: spec.FSync, Prefix: spec.Prefix, Clock: clock.tell, Version: "test",
 		NATS:        natsconn.Config{URL: spec.URL, Name: "collector under test"},
 		Diagnostics: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		return err
 	}
-	r.Ready(CollectorStart{Took: time.Since(begin)})
-	return serve(r, func(word, _ string) (any, error) { return answer(c, word) },
-		func() error { return c.Close(context.Background()) })
+	r.Ready(CollectorStart{Took: time.Since(begin), PID: os.Getpid()})
+	return serve(r, func(word, rest string) (any, error) {
+		if word == "clock" && clock.tell != nil {
+			to, err := time.Parse(time.RFC3339Nano, rest)
+			if err == nil {
+				clock.Store(&to)
+			}
+			return nil, err
+		}
+		return answer(c, word)
+	}, func() error { return c.Close(context.Background()) })
 }
 
 // CollectorStats are a collector's counters as they come out of its process.

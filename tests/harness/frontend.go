@@ -9,6 +9,8 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/sirupsen/logrus"
 
@@ -24,7 +26,7 @@ type frontEnd struct {
 	finish func() error
 }
 
-// FrontEnds names the front ends that a WorkerSpec can ask for.
+// FrontEnds names the front ends that a WorkerSpec can ask for, but for "wild clock": slog, in a program whose clock jumps.
 func FrontEnds() []string { return []string{"native", "logrus", "slog", "writer", "lines"} }
 
 func newFrontEnd(name string, p *publisher.Publisher) (frontEnd, error) {
@@ -35,7 +37,9 @@ func newFrontEnd(name string, p *publisher.Publisher) (frontEnd, error) {
 	case "logrus":
 		return frontEnd{throughLogrus(p), nothing}, nil
 	case "slog":
-		return frontEnd{throughSlog(p), nothing}, nil
+		return frontEnd{throughSlog(p, time.Now), nothing}, nil
+	case "wild clock":
+		return frontEnd{throughSlog(p, wildClock()), nothing}, nil
 	case "writer":
 		w := p.Writer(publisher.WriterOptions{})
 		return frontEnd{jsonLines(w), w.Close}, nil
@@ -73,17 +77,33 @@ func throughLogrus(p *publisher.Publisher) func(level, logger, id, pad string) {
 	}
 }
 
-func throughSlog(p *publisher.Publisher) func(level, logger, id, pad string) {
+// wildClock stands still, jumps by years in both directions, and goes through the hour that comes twice a year.
+func wildClock() func() time.Time {
+	summer := time.Date(2026, 10, 25, 2, 59, 59, 0, time.FixedZone("CEST", 2*3600))
+	winter := time.Date(2026, 10, 25, 2, 0, 0, 0, time.FixedZone("CET", 3600))
+	times := []time.Time{
+		time.Now(), time.Now(), time.Unix(0, 0), time.Now().AddDate(30, 0, 0), time.Now().AddDate(-30, 0, 0), summer, winter,
+		winter.Add(-time.Nanosecond), time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC), time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC),
+	}
+	var n atomic.Uint64
+	return func() time.Time { return times[n.Add(1)%uint64(len(times))] }
+}
+
+func throughSlog(p *publisher.Publisher, now func() time.Time) func(level, logger, id, pad string) {
 	levels := map[string]slog.Level{"trace": slog.LevelDebug - 4, "debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
-	loggers := perName(func(name string) *slog.Logger {
-		return slog.New(p.SlogHandler(&publisher.SlogOptions{Logger: name}))
-	})
+	handlers := perName(func(name string) slog.Handler { return p.SlogHandler(&publisher.SlogOptions{Logger: name}) })
 	return func(level, logger, id, pad string) {
-		attrs := []slog.Attr{slog.String("id", id)}
-		if pad != "" {
-			attrs = append(attrs, slog.String("pad", pad))
+		// What slog.Logger does, with a clock of our own.
+		h, ctx := handlers(logger), context.Background()
+		if !h.Enabled(ctx, levels[level]) {
+			return
 		}
-		loggers(logger).LogAttrs(context.Background(), levels[level], "row", attrs...)
+		r := slog.NewRecord(now(), levels[level], "row", 0)
+		r.AddAttrs(slog.String("id", id))
+		if pad != "" {
+			r.AddAttrs(slog.String("pad", pad))
+		}
+		_ = h.Handle(ctx, r) // as slog.Logger does
 	}
 }
 

@@ -63,6 +63,12 @@ func Main(run func() int, own map[string]Play) {
 	os.Exit(0)
 }
 
+// RoleEnv is the environment by which a role starts this binary again in a role, as a child or in its own place.
+func RoleEnv(role string, spec any) ([]string, error) {
+	b, err := json.Marshal(spec)
+	return []string{roleVariable + "=" + role, specVariable + "=" + string(b)}, err
+}
+
 // A Role is the child's end of a Process.
 type Role struct {
 	spec     string
