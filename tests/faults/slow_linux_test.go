@@ -52,10 +52,13 @@ func TestFault21ConsolePipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const records = 4000
-	w := r.worker("w1", harness.WorkerSpec{Payload: 6 << 10})
-	w.Log(records) // some 30 MB of text; the console keeps 16 MiB
-	w.Flush()      // though nobody reads
+	records, payload := 4000, 6<<10 // some 30 MB of text; the console keeps 16 MiB
+	if harness.Race {
+		records, payload = 3000, 100 // which it keeps: pkg/collector's TestStuckConsole leaves some out there, too
+	}
+	w := r.worker("w1", harness.WorkerSpec{Payload: payload})
+	w.Log(records)
+	w.Flush() // though nobody reads
 	var shown bytes.Buffer
 	read := make(chan error, 1)
 	go func() {
@@ -107,7 +110,7 @@ func TestFault21ConsolePipe(t *testing.T) {
 		}
 	}
 	t.Logf("%d of %d lines shown, %d left out in %d places", rows, records, console.Skipped, gaps)
-	if console.Skipped == 0 || rows == 0 {
+	if console.Skipped == 0 && !harness.Race || rows == 0 {
 		t.Error("the test is too small: nothing was left out, or everything")
 	}
 	if uint64(told) != console.Skipped || uint64(rows+own) != console.Records || rows+told < records || rows+told > records+10 {
@@ -131,9 +134,9 @@ func TestFault33SlowDisk(t *testing.T) {
 	r.broker = harness.StartBroker(t, harness.BrokerSpec{})
 	r.proxy = harness.StartProxy(t, r.broker.Addr())
 	dir := t.TempDir()
-	var handlers []string
-	handlers, r.logs = harness.Logs(dir)
-	r.collector = harness.StartCollector(t, harness.CollectorSpec{URL: r.broker.URL, Dir: dir, Handlers: handlers, FSync: "always"},
+	handlers, logs := harness.Logs(dir)
+	r.logs = logs[:1]
+	r.collector = harness.StartCollector(t, harness.CollectorSpec{URL: r.broker.URL, Dir: dir, Handlers: handlers[:1], FSync: "always"},
 		harness.Traced(harness.TraceSpec{Under: []string{dir}, Calls: []string{"fsync", "fdatasync"}, At: 1, Act: harness.Delay, Delay: 100, Always: true}))
 	var workers []*harness.Worker
 	for _, name := range []string{"w1", "w2", "w3", "w4"} {
@@ -161,7 +164,7 @@ func TestFault33SlowDisk(t *testing.T) {
 		}
 	}
 	resident(before)
-	const each = 300 // of 15 KiB: 18 MB
+	const each = 200 // of 15 KiB: 12 MB
 	log(each)
 	queued := 0
 	harness.Until(t, "the records to be written", func() bool {
@@ -176,7 +179,7 @@ func TestFault33SlowDisk(t *testing.T) {
 	for name := range parts {
 		grown := most[name] - before[name]
 		t.Logf("%s: %d MiB, %d more", name, before[name]>>20, grown>>20)
-		if bound := map[bool]int64{false: 12 << 20, true: 48 << 20}[harness.Race]; grown > bound {
+		if bound := map[bool]int64{false: 10 << 20, true: 40 << 20}[harness.Race]; grown > bound {
 			t.Errorf("the %s grew by %d bytes", name, grown)
 		}
 	}
