@@ -30,8 +30,8 @@ func newDrainCommand() *cobra.Command {
 		Short: "Deliver what dead workers left in their buffer files",
 		Long: `Drain sends the records that processes which are gone left in the buffer
 directory DIR (LOGBRAID_BUFFER_DIR; the log directory of an embedded master will
-do as well), under their own run and numbers, and removes each file when a
-collector has acknowledged all of it. Files of living processes are left alone.
+do as well), under their own run and numbers, and removes each file when all
+of it is acknowledged: by a collector or, in stream delivery, by the stream. Files of living processes are left alone.
 
 It waits for the NATS server and the collector. It may be interrupted, or killed,
 and started again: what has arrived is not written twice.
@@ -42,7 +42,7 @@ Exit codes: 0 everything was delivered, 1 not everything, 2 usage or settings,
 		Args:    cobra.ExactArgs(1),
 	}
 	asJSON := addJSONFlag(c.Flags())
-	flags.Add(c.Flags(), new(natsconn.Config))
+	flags.Add(c.Flags(), new(natsconn.Config), new(settings.Flow))
 	c.RunE = func(c *cobra.Command, args []string) error {
 		cfg, err := loadDrain(c.Flags(), args[0])
 		if err != nil {
@@ -62,7 +62,9 @@ Exit codes: 0 everything was delivered, 1 not everything, 2 usage or settings,
 
 func loadDrain(fs *pflag.FlagSet, dir string) (publisher.DrainConfig, error) {
 	cfg := publisher.DrainConfig{Dir: dir}
-	values, err := settings.Loader{Flag: flags.Given(fs)}.Load(&cfg.Conn)
+	var flow settings.Flow
+	values, err := settings.Loader{Flag: flags.Given(fs)}.Load(&cfg.Conn, &flow)
+	cfg.Delivery, cfg.Stream = flow.Delivery, flow.Stream
 	if !cfg.Conn.Configured() {
 		cfg.Conn.URL = settings.DefaultURL
 	}

@@ -45,6 +45,16 @@ func gauge(name, help string, value func(status.Report) float64) metric {
 	return metric{prometheus.NewDesc("logbraid_"+name, help, nil, nil), prometheus.GaugeValue, value}
 }
 
+// ofStream is 0 in direct delivery.
+func ofStream(name, help string, value func(*status.Stream) uint64) metric {
+	return gauge("stream_"+name, help, func(r status.Report) float64 {
+		if r.Stream == nil {
+			return 0
+		}
+		return float64(value(r.Stream))
+	})
+}
+
 func one(set bool) float64 {
 	if set {
 		return 1
@@ -74,6 +84,10 @@ var all = []metric{
 	gauge("runs", "Publishers' runs that are remembered.", func(r status.Report) float64 { return float64(len(r.Runs)) }),
 	gauge("connected", "1 while connected to NATS.", func(r status.Report) float64 { return one(r.Connected) }),
 	gauge("stalled", "1 while nothing can be committed.", func(r status.Report) float64 { return one(r.Stalled != "") }),
+	ofStream("pending_messages", "Messages in the stream that are not in the log yet.", func(s *status.Stream) uint64 { return s.Pending }),
+	ofStream("pending_bytes", "About how many bytes these are.", func(s *status.Stream) uint64 { return s.PendingBytes }),
+	ofStream("bytes", "Bytes in the stream, with what is kept for analysts.", func(s *status.Stream) uint64 { return s.Bytes }),
+	ofStream("max_bytes", "Room in the stream; 0: no bound.", func(s *status.Stream) uint64 { return s.MaxBytes }),
 	gauge("start_time_seconds", "When the collector started, in seconds since 1970.", func(r status.Report) float64 { return float64(r.Started.UnixNano()) / 1e9 }),
 }
 

@@ -56,9 +56,13 @@ func loadProgram(fs *pflag.FlagSet) (*program, error) {
 		Handlers: p.HandlerURLs(),
 		Prefix:   p.Prefix,
 		NATS:     p.Config,
-		FSync:    p.FSync,
-		Version:  version.Get().String(),
-		NoColor:  os.Getenv("NO_COLOR") != "",
+		Delivery: p.Delivery,
+		Stream: collector.StreamConfig{
+			Name: p.Stream, MaxBytes: int64(p.StreamMaxBytes), Keep: p.StreamKeep, Compression: p.StreamCompression,
+		},
+		FSync:   p.FSync,
+		Version: version.Get().String(),
+		NoColor: os.Getenv("NO_COLOR") != "",
 	}
 	more = append(more, problem.In(p.cfg.Validate())...)
 	return p, settings.Merge(err, values, more).Err()

@@ -26,7 +26,8 @@ func newStatsCommand() *cobra.Command {
 handler. A collector on this machine is found by its log directory; one
 elsewhere is asked at its metrics address (--metrics).
 
-At every moment logged + excess = written + dropped + lost.`,
+At every moment logged + excess = written + dropped + lost. In stream delivery it
+also shows what the stream holds that is not in the log yet, and the room left.`,
 		Example: `  collector stats --dir /var/log/etl
   collector stats --metrics 10.0.0.7:9464 --json | jq .totals`,
 		Args: cobra.NoArgs,
@@ -56,8 +57,8 @@ func newHealthcheckCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "healthcheck",
 		Short: "Tell by the exit code whether a collector is well",
-		Long: `Healthcheck ends with 0 when the collector is connected to NATS and can write,
-and otherwise with 1 and the reason. It finds the collector as "collector stats"
+		Long: `Healthcheck ends with 0 when the collector is connected to NATS, reads the stream
+(in stream delivery) and can write, and otherwise with 1 and the reason. It finds the collector as "collector stats"
 does, so that a container's health check needs no settings of its own.`,
 		Example: `  HEALTHCHECK CMD ["collector", "healthcheck"]`,
 		Args:    cobra.NoArgs,

@@ -35,7 +35,9 @@ type specs struct {
 func (s *specs) list() []any { return []any{&s.Master, &s.workers} }
 
 // help is the same in the order in which people look for it.
-func (s *specs) help() []any { return []any{&s.Embedded, &s.Log, &s.workers, &s.Wire} }
+func (s *specs) help() []any {
+	return []any{&s.Embedded, &s.Log, &s.workers, &s.Wire, &s.Flow, &s.Store}
+}
 
 // options are the settings, read and checked.
 type options struct {

@@ -18,6 +18,10 @@ type Source struct {
 	Stream  string
 	Created time.Time // kept to the nanosecond, in UTC
 	Seq     uint64
+	// Time is when the message Seq was stored. A broker that lost the end of a
+	// stream to damage gives the same seqs again, in a stream of the same Created:
+	// the time tells them apart.
+	Time time.Time
 }
 
 // Commit is what one checkpoint states besides the appended bytes. All values

@@ -29,7 +29,8 @@ import (
 //	files             count, then path, generation, length, device, inode,
 //	                  tail length, tail CRC (u32), born (Unix seconds), flags, since
 //	medium            text, empty if it is as before
-//	source            0, or 1 and name, created (Unix nanoseconds), seq
+//	source            0, or 3 and name, created (Unix nanoseconds), seq, time (likewise);
+//	                  1 is the same without the time, from before it was kept
 //	days              only where there are any: count, then date (days since 1970), number
 const (
 	entryMarker  = "LBj\x01"
@@ -42,6 +43,8 @@ const (
 	flagRetired  = 1
 	flagUnsynced = 2
 	flagAbsent   = 4
+	flagSource   = 1
+	flagTime     = 2
 )
 
 // appendEntry encodes c, header and payload.
@@ -134,14 +137,19 @@ func appendSource(dst []byte, s *Source) []byte {
 	if s == nil {
 		return append(dst, 0)
 	}
-	dst = append(dst, 1)
+	dst = append(dst, flagSource|flagTime)
 	dst = appendText(dst, s.Stream)
-	var created int64
-	if !s.Created.IsZero() {
-		created = s.Created.UnixNano()
+	dst = appendTime(dst, s.Created)
+	dst = binary.AppendUvarint(dst, s.Seq)
+	return appendTime(dst, s.Time)
+}
+
+// appendTime keeps a time to the nanosecond; the zero time is 0.
+func appendTime(dst []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return binary.AppendVarint(dst, 0)
 	}
-	dst = binary.AppendVarint(dst, created)
-	return binary.AppendUvarint(dst, s.Seq)
+	return binary.AppendVarint(dst, t.UnixNano())
 }
 
 func appendText(dst []byte, s string) []byte {
@@ -241,12 +249,11 @@ func (d *decoder) checkpoint(c *checkpoint) {
 		c.files = append(c.files, f)
 	}
 	c.medium = d.text()
-	if d.flags(1) == 1 {
-		c.source = &Source{Stream: d.text()}
-		if created := d.int(); created != 0 {
-			c.source.Created = time.Unix(0, created).UTC()
+	if has := d.flags(flagSource | flagTime); has != 0 {
+		c.source = &Source{Stream: d.text(), Created: d.time(), Seq: d.uint()}
+		if has&flagTime != 0 {
+			c.source.Time = d.time()
 		}
-		c.source.Seq = d.uint()
 	}
 	if len(d.rest) > 0 {
 		n := d.count(2)
@@ -300,6 +307,13 @@ func (d *decoder) int() int64 {
 	}
 	d.rest = d.rest[n:]
 	return v
+}
+
+func (d *decoder) time() time.Time {
+	if v := d.int(); v != 0 {
+		return time.Unix(0, v).UTC()
+	}
+	return time.Time{}
 }
 
 func (d *decoder) uint32() uint32 {

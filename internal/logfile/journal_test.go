@@ -262,7 +262,7 @@ func TestSource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Source{Stream: "LOGS", Created: time.Unix(1_800_000_000, 123).UTC(), Seq: 42}
+	want := Source{Stream: "LOGS", Created: time.Unix(1_800_000_000, 123).UTC(), Seq: 42, Time: time.Unix(1_800_000_001, 456).UTC()}
 	s.Commit(Commit{Source: &want}, func(err error) {
 		if err != nil {
 			t.Fatal(err)
@@ -310,7 +310,7 @@ func anyCheckpoint(t *rapid.T) *checkpoint {
 		c.files = append(c.files, f)
 	}
 	if rapid.Bool().Draw(t, "source") {
-		c.source = &Source{Stream: text.Draw(t, "stream"), Created: time.Unix(0, rapid.Int64Min(1).Draw(t, "created")).UTC(), Seq: u.Draw(t, "seq")}
+		c.source = &Source{Stream: text.Draw(t, "stream"), Created: time.Unix(0, rapid.Int64Min(1).Draw(t, "created")).UTC(), Seq: u.Draw(t, "seq"), Time: time.Unix(0, rapid.Int64Min(1).Draw(t, "time")).UTC()}
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "days") {
 		c.days = append(c.days, day{rapid.Int64().Draw(t, "date"), u.Draw(t, "since")})

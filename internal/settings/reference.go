@@ -32,10 +32,13 @@ Sizes are written ` + "`4096`, `256KiB`, `100MiB` or `1GiB`; durations `500ms`, 
 			"Those fallbacks are not mixed with other credentials: a credential that is set here hides all those of the fallbacks, and where a server and a " +
 			"credential are set here, no fallback is read. Files are read again at each reconnect. There is no flag for a secret. " +
 			"A worker without a server writes to its console; a collector without one takes `" + DefaultURL + "`.", new(natsconn.Config)},
-		{"Workers, collector and embedded master", "Prefix and delivery must be the same at both ends.", new(Wire)},
+		{"Workers, collector and embedded master", "Prefix, delivery and stream must be the same at both ends, and for analysts (`consumer.ConfigFromEnv` and `collector tail`), who read them as well.", new(struct {
+			Wire
+			Flow
+		})},
 		{"Workers", "Read by `publisher.FromEnv`, and by `collector exec`.", new(Publisher)},
 		{"Collector and embedded master", "", new(Log)},
-		{"Analysts", "Read by `consumer.ConfigFromEnv` and `collector tail`, with the server, prefix and delivery as above.", new(Stored)},
+		{"Collector and embedded master, stream delivery", "The collector makes the stream if there is none. One that an operator has made keeps its own room and compression, and is refused if its settings could lose records.", new(Store)},
 		{"Collector", "", new(Service)},
 		{"Embedded master", "", new(Embedded)},
 	} {

@@ -22,6 +22,7 @@ import (
 type Worker struct {
 	natsconn.Config
 	Wire
+	Flow
 	Publisher
 }
 
@@ -29,6 +30,8 @@ type Worker struct {
 type Collector struct {
 	natsconn.Config
 	Wire
+	Flow
+	Store
 	Log
 	Service
 }
@@ -37,6 +40,8 @@ type Collector struct {
 // from the same environment.
 type Master struct {
 	Wire
+	Flow
+	Store
 	Log
 	Embedded
 }
@@ -59,10 +64,36 @@ type Stored struct {
 	Stream string `default:"LOGS" desc:"Name of the JetStream stream; for stream delivery"`
 }
 
-// Wire is what both ends have; prefix and delivery must be the same.
+// Flow is how batches get from a publisher to the collector; it must be the same at both ends.
+type Flow struct {
+	Delivery string `default:"direct" oneof:"direct,stream" desc:"Who acknowledges a batch: the collector, after its commit (direct), or JetStream, which stores it until the collector has it (stream)"`
+	Stream   string `default:"LOGS" desc:"Name of the JetStream stream; for stream delivery"`
+}
+
+// Problems implements the check that the loader looks for.
+func (f Flow) Problems() problem.List {
+	var l problem.List
+	if reason := StreamName(f.Stream); reason != "" {
+		l.Add(Prefix+"STREAM", f.Stream, reason, "LOGS")
+	}
+	return l
+}
+
+// StreamName says what is wrong with the name of a stream, or "". The server takes longer ones; the bound keeps
+// the headers of a batch short.
+func StreamName(s string) string {
+	switch {
+	case s == "" || len(s) > 64:
+		return "must have 1 to 64 characters"
+	case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune(`.*>/\`, r) }):
+		return `no spaces, dots, wildcards or slashes, and ASCII only`
+	}
+	return ""
+}
+
+// Wire is what both ends have; the prefix must be the same.
 type Wire struct {
 	Prefix       string        `default:"logs" desc:"First part of the subjects that records travel on: PREFIX.app.worker"`
-	Delivery     string        `default:"direct" oneof:"direct" desc:"Who acknowledges a batch: the collector, after its commit (direct)"`
 	CloseTimeout time.Duration `split_words:"true" default:"5s" desc:"How long the end of a program waits: a worker for acknowledgements, a collector for its last commit"`
 }
 
@@ -89,6 +120,13 @@ type Publisher struct {
 	BlockTimeout time.Duration `split_words:"true" default:"5s" desc:"How long a log call waits for room"`
 	Batch        Size          `default:"256KiB" desc:"Most bytes sent in one message"`
 	MaxRecord    Size          `split_words:"true" default:"256KiB" desc:"Longest record; a longer one is cut and says so"`
+}
+
+// Store is the stream, which the collector makes if it is not there.
+type Store struct {
+	StreamMaxBytes    Size   `split_words:"true" default:"1GiB" desc:"Room in the stream; when it is full, workers keep their records until there is room again"`
+	StreamKeep        string `split_words:"true" default:"0" desc:"What stays in the stream for analysts once it is in the log: a duration, a size, or both, which are then both upper bounds; 0 keeps nothing" example:"24h 512MiB"`
+	StreamCompression string `split_words:"true" default:"none" oneof:"none,s2" desc:"How JetStream compresses the stream's files"`
 }
 
 // Place is where a collector is found.

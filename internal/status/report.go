@@ -20,6 +20,9 @@ type Report struct {
 	Connected bool      `json:"connected"`
 	Stalled   string    `json:"stalled,omitempty"` // why nothing can be committed; empty: all is well
 
+	Delivery string  `json:"delivery"`
+	Stream   *Stream `json:"stream,omitempty"` // in stream delivery
+
 	Totals      Totals `json:"totals"`
 	Duplicates  uint64 `json:"duplicates"`
 	Batches     uint64 `json:"batches"`
@@ -37,6 +40,21 @@ type Report struct {
 
 	Runs     []Run     `json:"runs"` // by app, worker, run
 	Handlers []Handler `json:"handlers"`
+}
+
+// Stream is how the stream fares; what the broker knows of it is about a second old.
+type Stream struct {
+	Name         string    `json:"name"`
+	Created      time.Time `json:"created"`
+	Committed    uint64    `json:"committed"` // seq up to which the log holds everything
+	Last         uint64    `json:"last"`
+	Pending      uint64    `json:"pending"`       // messages that the log does not hold yet
+	PendingBytes uint64    `json:"pending_bytes"` // about
+	Messages     uint64    `json:"messages"`
+	Bytes        uint64    `json:"bytes"`
+	MaxBytes     uint64    `json:"max_bytes"`         // 0: no bound
+	Room         uint64    `json:"room"`              // bytes left; 0 with no bound
+	Trouble      string    `json:"trouble,omitempty"` // why nothing can be read; empty: all is well
 }
 
 // Totals are I9's numbers in records: Logged + Excess = Written + Dropped + Lost.
@@ -80,6 +98,16 @@ func NewReport(s collector.Stats) Report {
 	if s.Stalled != nil {
 		r.Stalled = s.Stalled.Error()
 	}
+	r.Delivery = s.Delivery
+	if t := s.Stream; t != nil {
+		r.Stream = &Stream{
+			Name: t.Name, Created: t.Created, Committed: t.Committed, Last: t.Last, Pending: t.Pending, PendingBytes: t.PendingBytes,
+			Messages: t.Messages, Bytes: t.Bytes, MaxBytes: t.MaxBytes, Room: t.MaxBytes - min(t.MaxBytes, t.Bytes),
+		}
+		if t.Trouble != nil {
+			r.Stream.Trouble = t.Trouble.Error()
+		}
+	}
 	for i, run := range s.Runs {
 		r.Runs[i] = Run{App: run.App, Worker: run.Worker, Run: run.Run, Totals: Totals(run.Totals), Ended: run.Ended}
 	}
@@ -99,6 +127,8 @@ func (r Report) Health() error {
 		return unhealthy("cannot commit: " + r.Stalled)
 	case !r.Connected:
 		return unhealthy("not connected to NATS")
+	case r.Stream != nil && r.Stream.Trouble != "":
+		return unhealthy("cannot read the stream: " + r.Stream.Trouble)
 	}
 	return nil
 }

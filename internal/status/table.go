@@ -18,6 +18,14 @@ func (r Report) WriteTable(w io.Writer) error {
 	}
 	fmt.Fprintf(w, "collector %s, process %d, on %s since %s: %s\n\n",
 		r.Version, r.PID, Printable(r.Dir), r.Started.Local().Format(time.DateTime), state)
+	if s := r.Stream; s != nil {
+		room := "no bound"
+		if s.MaxBytes > 0 {
+			room = fmt.Sprintf("room for %d bytes more of %d", s.Room, s.MaxBytes)
+		}
+		fmt.Fprintf(w, "stream %s: %d messages (about %d bytes) are not in the log yet; it holds %d (%d bytes), %s\n\n",
+			Printable(s.Name), s.Pending, s.PendingBytes, s.Messages, s.Bytes, room)
+	}
 	if err := WriteRuns(w, r.Runs, r.Totals); err != nil {
 		return err
 	}

@@ -67,6 +67,9 @@ func (w *writer) admit(g *group, m *message) error {
 	if err != nil {
 		return w.reject(g, m, b, err)
 	}
+	if m.stored() {
+		b.Oldest = 0 // what its publisher held was stored before it: nobody can be asked for more
+	}
 	v := judge(r.now, b, func(seq uint64) int { _, n := linesAfter(m.data, seq); return n })
 	switch v.action {
 	case reject:

@@ -21,6 +21,8 @@ type Collector struct {
 	started time.Time
 	abort   context.CancelFunc
 
+	delivery string
+
 	closing sync.Once
 	closed  chan struct{} // closed when Close is over
 	err     error         // what it returned
@@ -42,7 +44,7 @@ func Start(ctx context.Context, cfg Config) (_ *Collector, err error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Collector{writer: w, names: p.names(), started: time.Now(), closed: make(chan struct{})}
+	c := &Collector{writer: w, names: p.names(), delivery: p.Delivery, started: time.Now(), closed: make(chan struct{})}
 	w.abort, c.abort = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -56,13 +58,15 @@ func Start(ctx context.Context, cfg Config) (_ *Collector, err error) {
 		}
 		c.nc = nc
 	}
-	w.source = &direct{nc: nc, prefix: p.Prefix}
-	if err := w.source.start(ctx, w.queue); err != nil {
+	if w.source, err = w.newSource(p, nc); err != nil {
+		return nil, err
+	}
+	if err := w.source.start(ctx, w.queue, w.store.Source()); err != nil {
 		return nil, err
 	}
 	w.notes.say(record.Info, "logbraid collector started", func(l *record.Line) {
 		l.Str("version", p.Version)
-		l.Str("delivery", "direct")
+		l.Str("delivery", p.Delivery)
 		l.Any("handlers", c.names)
 		l.Str("directory", p.dir)
 		l.Str("fsync", p.policy.String())
@@ -89,7 +93,26 @@ func (c *Collector) Stats() Stats {
 	}
 	w.flight.stats(&s)
 	w.queue.stats(&s)
+	s.Delivery = c.delivery
+	w.source.stats(&s)
 	return s
+}
+
+// newSource chooses the source by the delivery.
+func (w *writer) newSource(p *plan, nc *nats.Conn) (source, error) {
+	if p.Delivery == DeliveryDirect {
+		return &direct{nc: nc, prefix: p.Prefix}, nil
+	}
+	return newStream(p, nc, w)
+}
+
+// CatchUp returns when everything that the stream held when it was called is committed. In direct delivery
+// that is at once: what is not committed, its publisher holds.
+func (c *Collector) CatchUp(ctx context.Context) error {
+	if s, ok := c.writer.source.(*stream); ok {
+		return s.catchUp(ctx)
+	}
+	return nil
 }
 
 // Rotate rotates every file that is not empty.
@@ -121,7 +144,8 @@ func (c *Collector) request(ctx context.Context, do func(*logfile.Store) error) 
 	}
 }
 
-// Close takes what has arrived, commits and acknowledges it, lets the handlers finish, and gives up the
+// Close takes what has arrived, commits and acknowledges it (what a stream still holds waits there for the next
+// start; see CatchUp), lets the handlers finish, and gives up the
 // lock. When ctx ends before that, the error is an [UnwrittenError]. A second call waits for the first and
 // returns the same.
 func (c *Collector) Close(ctx context.Context) error {

@@ -42,6 +42,11 @@ type Config struct {
 	// NATS is where to connect to when Conn is nil.
 	NATS natsconn.Config
 
+	// Delivery is how batches come: DeliveryDirect or DeliveryStream. "" means direct.
+	Delivery string
+	// Stream is the stream, in stream delivery.
+	Stream StreamConfig
+
 	// FSync is "never", "always" or a duration; "" means "1s". See I5 in the package comment.
 	FSync string
 
@@ -75,6 +80,8 @@ const (
 	settingPrefix   = "LOGBRAID_PREFIX"
 	settingFSync    = "LOGBRAID_FSYNC"
 	settingURL      = "LOGBRAID_NATS_URL"
+	settingDelivery = "LOGBRAID_DELIVERY"
+	settingStream   = "LOGBRAID_STREAM"
 )
 
 // A plan is a configuration that was found good, with everything that was left open filled in.
@@ -84,6 +91,7 @@ type plan struct {
 	policy   logfile.Policy
 	handlers []HandlerSpec
 	filters  []record.Filter // of Extra
+	keep     kept
 }
 
 // Validate finds everything that is wrong, without starting anything. The error is a list, each problem
@@ -114,6 +122,7 @@ func (c Config) plan() (*plan, error) {
 	if p.policy, err = logfile.ParsePolicy(c.FSync); err != nil {
 		l.Add(settingFSync, c.FSync, err.Error(), "1s")
 	}
+	p.planStream(&l)
 	if p.Backlog <= 0 {
 		p.Backlog = 256 << 20
 	}

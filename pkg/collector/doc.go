@@ -1,8 +1,10 @@
 // Package collector is the master's side: it takes the batches that publishers send, checks them, brings them
 // into order, writes them to files and consoles, and acknowledges them.
 //
-//	NATS subscription          one goroutine of nats.go
+//	NATS subscription          one goroutine of nats.go; or
 //	  | source_direct.go
+//	JetStream stream           two goroutines: read (stream_place.go: from where) and purge (stream_purge.go)
+//	  | source_stream.go
 //	  v
 //	queue.go                   bounded; nothing is looked at
 //	  |

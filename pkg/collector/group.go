@@ -14,6 +14,7 @@ type group struct {
 	runs    []*run     // whose progress changes, each once
 	reached []progress // how far each of runs is with this group
 	deltas  []logfile.RunDelta
+	source  *logfile.Source // how far the group takes the stream; nil in direct delivery
 
 	answers []answer // leave once the commit stands (I5)
 	chunks  []chunk  // for the console and user handlers, by route; handed over once the commit stands
@@ -39,10 +40,11 @@ func (g *group) release() {
 	g.messages, g.notes = g.messages[:0], g.notes[:0]
 	g.runs, g.reached, g.deltas = g.runs[:0], g.reached[:0], g.deltas[:0]
 	g.answers = g.answers[:0]
+	g.source = nil
 }
 
 // empty reports whether there is nothing to commit: at most answers to give.
-func (g *group) empty() bool { return len(g.runs) == 0 && g.tally.rejected == 0 }
+func (g *group) empty() bool { return len(g.runs) == 0 && g.tally.rejected == 0 && g.source == nil }
 
 // count returns how many messages there are, and how many of them nobody sends again.
 func count(messages []message) (all, foreign int) {
@@ -69,8 +71,12 @@ func (g *group) answer(m *message, a record.Ack) {
 	}
 }
 
-// close fixes how far each run has come.
+// close fixes how far each run has come, and the stream.
 func (g *group) close() {
+	if last := len(g.messages) - 1; last >= 0 && g.messages[last].stored() {
+		at := g.messages[last].at
+		g.source = &at
+	}
 	for _, r := range g.runs {
 		g.reached = append(g.reached, r.now)
 		if !r.local() {

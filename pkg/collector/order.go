@@ -56,6 +56,9 @@ var (
 // each other. linesAfter returns how many lines of the batch have a seq above its argument; it is asked
 // only when a part of the batch is written already.
 //
+// An oldest of 0 says that nobody can be asked for what is missing: the batch stood in a stream. What is not told
+// of as dropped is then lost, at once.
+//
 // The question is how many of the seqs up to the batch's last are neither in its lines nor among the drops
 // that the publisher has told of since.
 func judge(p progress, b record.Batch, linesAfter func(seq uint64) int) verdict {

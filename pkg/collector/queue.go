@@ -14,8 +14,8 @@ import (
 type queue struct {
 	limit int // bytes
 
-	// ready holds a token while there may be something to take.
-	ready chan struct{}
+	// ready holds a token while there may be something to take, freed after something was taken.
+	ready, freed chan struct{}
 
 	mu        sync.Mutex
 	waiting   []message // the oldest first
@@ -33,7 +33,7 @@ type discarded struct {
 const thinFrom = 32 << 20
 
 func newQueue(limit int) *queue {
-	return &queue{limit: limit, ready: make(chan struct{}, 1), thinAt: min(thinFrom, limit)}
+	return &queue{limit: limit, ready: make(chan struct{}, 1), freed: make(chan struct{}, 1), thinAt: min(thinFrom, limit)}
 }
 
 // push adds a message, which must not change any more.
@@ -89,6 +89,45 @@ func (q *queue) refuseLocked() {
 	q.waiting = q.waiting[:last]
 }
 
+// add adds a message of a stream, whose source has waited for room: nothing is refused.
+func (q *queue) add(m message) {
+	q.mu.Lock()
+	q.waiting = append(q.waiting, m)
+	q.bytes += m.size()
+	q.mu.Unlock()
+	q.kick()
+}
+
+// room waits until fewer bytes wait than max, or stop is closed.
+func (q *queue) room(max int, stop <-chan struct{}) {
+	for {
+		if _, bytes, _ := q.size(); bytes < max {
+			return
+		}
+		select {
+		case <-q.freed:
+		case <-stop:
+			return
+		}
+	}
+}
+
+// empty throws away what waits.
+func (q *queue) empty() {
+	q.mu.Lock()
+	q.waiting, q.bytes = nil, 0
+	q.mu.Unlock()
+	q.release()
+}
+
+// release leaves a token in freed.
+func (q *queue) release() {
+	select {
+	case q.freed <- struct{}{}:
+	default:
+	}
+}
+
 // unshift puts messages back in front of all others, the oldest first.
 func (q *queue) unshift(messages []message) {
 	q.mu.Lock()
@@ -122,6 +161,7 @@ func (q *queue) take(dst []message, max int) []message {
 	} else {
 		q.kick()
 	}
+	q.release()
 	return dst
 }
 

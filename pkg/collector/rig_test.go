@@ -112,7 +112,7 @@ type fakeSource struct {
 	sent [][]byte
 }
 
-func (f *fakeSource) start(context.Context, *queue) error { return nil }
+func (f *fakeSource) start(context.Context, *queue, logfile.Source) error { return nil }
 
 func (f *fakeSource) committed(g *group) {
 	f.mu.Lock()
@@ -122,8 +122,11 @@ func (f *fakeSource) committed(g *group) {
 	}
 }
 
-func (f *fakeSource) rewind(messages []message)  { (&direct{queue: f.queue}).rewind(messages) }
+func (f *fakeSource) rewind(messages []message, at logfile.Source) {
+	(&direct{queue: f.queue}).rewind(messages, at)
+}
 func (f *fakeSource) stop(context.Context) error { return nil }
+func (f *fakeSource) stats(*Stats)               {}
 
 func (f *fakeSource) flush(context.Context) error { return nil }
 func (f *fakeSource) connected() bool             { return true }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/logbraid/logbraid/internal/logfile"
 	"github.com/logbraid/logbraid/pkg/record"
 )
 
@@ -31,7 +32,7 @@ func (d *direct) replyTo(m *nats.Msg) string {
 	return m.Reply
 }
 
-func (d *direct) start(ctx context.Context, q *queue) error {
+func (d *direct) start(ctx context.Context, q *queue, _ logfile.Source) error {
 	d.queue = q
 	subject := d.prefix + ".>"
 	sub, err := d.nc.Subscribe(subject, func(m *nats.Msg) {
@@ -108,7 +109,7 @@ func (d *direct) committed(g *group) {
 }
 
 // rewind leaves to the publishers what they send again by themselves; the rest is kept.
-func (d *direct) rewind(messages []message) {
+func (d *direct) rewind(messages []message, _ logfile.Source) {
 	var kept []message
 	for _, m := range messages {
 		if !m.resent() {
@@ -156,3 +157,5 @@ func (d *direct) flush(ctx context.Context) error {
 }
 
 func (d *direct) connected() bool { return d.nc.IsConnected() }
+
+func (d *direct) stats(*Stats) {}

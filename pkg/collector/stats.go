@@ -9,6 +9,9 @@ type Stats struct {
 	Connected bool
 	Stalled   error // why nothing can be committed at present; nil: all is well
 
+	Delivery string       // "direct" or "stream"
+	Stream   *StreamStats // nil in direct delivery
+
 	Totals            // over Runs and the runs that were forgotten since the start
 	Runs   []RunStats // of publishers; in no order
 
@@ -56,6 +59,22 @@ type RunStats struct {
 	App, Worker, Run string
 	Totals
 	Ended bool // its publisher, or whoever drained its buffer, said that nothing follows
+}
+
+// StreamStats are the numbers of the stream. What the broker knows is about a second old.
+type StreamStats struct {
+	Name      string
+	Created   time.Time
+	Committed uint64 // seq up to which the log holds everything
+	Last      uint64 // seq of the stream's last message
+
+	Pending      uint64 // messages that the log does not hold yet; with others' subjects in the stream, at most
+	PendingBytes uint64 // about
+	Messages     uint64 // in the stream, with what is kept for analysts
+	Bytes        uint64
+	MaxBytes     uint64 // room for them; 0: no bound of the stream's own
+
+	Trouble error // why nothing can be read at present; nil: all is well
 }
 
 // HandlerStats are the numbers of one handler since the start.

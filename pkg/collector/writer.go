@@ -142,7 +142,7 @@ func (w *writer) step() {
 		return
 	}
 	g.tally.commits = 1
-	w.store.Commit(logfile.Commit{Runs: g.deltas}, func(err error) { w.settle(g, err) })
+	w.store.Commit(logfile.Commit{Runs: g.deltas, Source: g.source}, func(err error) { w.settle(g, err) })
 }
 
 // fill appends what the group holds to the files' buffers.
@@ -210,7 +210,7 @@ func (w *writer) resume() {
 		messages = append(messages, g.messages...)
 		notes = append(notes, g.notes...)
 	}
-	w.source.rewind(messages)
+	w.source.rewind(messages, w.store.Source())
 	if w.noted != since {
 		w.noted = since
 		w.notes.say(record.Error, "could not write the log", func(l *record.Line) {

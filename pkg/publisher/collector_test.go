@@ -25,6 +25,8 @@ type broker struct {
 	port int
 	srv  *server.Server
 	max  int32
+
+	store string // of JetStream; "": without
 }
 
 func startBroker(t testing.TB) *broker {
@@ -39,6 +41,7 @@ func (b *broker) start() {
 	b.t.Helper()
 	srv, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: b.port, NoSigs: true, NoLog: true, MaxPayload: b.max,
+		JetStream: b.store != "", StoreDir: b.store,
 	})
 	if err != nil {
 		b.t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/logbraid/logbraid/internal/natsconn"
 	"github.com/logbraid/logbraid/internal/problem"
+	"github.com/logbraid/logbraid/internal/settings"
 )
 
 // Connection says where the broker is and who we are to it.
@@ -20,6 +21,7 @@ type Connection = natsconn.Config
 // The values that a zero field of [Config] stands for.
 const (
 	DefaultPrefix       = "logs"
+	DefaultStream       = "LOGS"
 	DefaultLevels       = "info"
 	DefaultBuffer       = 16 << 20
 	DefaultBatch        = 256 << 10
@@ -61,9 +63,12 @@ type Config struct {
 	// Conn is the broker. Its zero value means none: single-process mode, records
 	// become text lines on Console.
 	Conn Connection
-	// Delivery is who acknowledges: "direct" (the collector, after its commit).
-	// Empty: direct.
+	// Delivery is who acknowledges: "direct" (the collector, after its commit) or
+	// "stream" (JetStream, once a batch is stored). Empty: direct.
 	Delivery string
+	// Stream is the name of the JetStream stream; the collector makes it. Empty: LOGS.
+	// Unused in direct delivery.
+	Stream string
 
 	// Levels are the levels from which on records are taken, one for all and
 	// others by logger name: "info,etl.load=debug". Empty: "info".
@@ -122,6 +127,9 @@ func (c Config) withDefaults() Config {
 	if c.Delivery == "" {
 		c.Delivery = "direct"
 	}
+	if c.Stream == "" {
+		c.Stream = DefaultStream
+	}
 	if c.Buffer == 0 {
 		c.Buffer = DefaultBuffer
 	}
@@ -172,8 +180,11 @@ func (c Config) problems() problem.List {
 	if !validPrefix(c.Prefix) {
 		l.Add("LOGBRAID_PREFIX", c.Prefix, "not a subject prefix: tokens of letters, digits, '-' and '_', separated by dots", "logs")
 	}
-	if c.Delivery != "direct" {
-		l.Add("LOGBRAID_DELIVERY", c.Delivery, "not a kind of delivery", "direct")
+	if c.Delivery != "direct" && c.Delivery != "stream" {
+		l.Add("LOGBRAID_DELIVERY", c.Delivery, "neither direct nor stream", "direct")
+	}
+	if reason := settings.StreamName(c.Stream); reason != "" {
+		l.Add("LOGBRAID_STREAM", c.Stream, reason, DefaultStream)
 	}
 	if _, err := parseLevels(c.Levels); err != nil {
 		l.Add("LOGBRAID_LEVELS", c.Levels, err.Error(), "info,etl.load=debug")

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -18,12 +17,14 @@ import (
 
 // A courier carries what a ring holds to the collector: one batch in flight, the
 // same bytes again until they are acknowledged (I1, I2), and only then released
-// (I3). It serves a living publisher and the drainer of a dead one alike. One
+// (I3). It serves a living publisher and the drainer of a dead one alike, and both
+// deliveries: they differ in who answers, and in what words (stored.go). One
 // goroutine uses it; it is the only one that calls nc.Publish, which can block.
 type courier struct {
 	link    *link
 	ring    *ring.Ring
 	subject string
+	stream  string        // that stores the batches; "" in direct delivery
 	batch   int           // most bytes in a message
 	timeout time.Duration // first wait for an answer; 0 is 1 s
 	diag    *slog.Logger
@@ -32,11 +33,11 @@ type courier struct {
 	// rejected is told of records that were given up.
 	rejected func(d drops)
 
-	number  uint64 // of the message, for its reply subject
 	suspect uint64 // records up to this seq were rejected together: they go one by one
 	cut     []byte // a record that is longer than the broker takes
 	timer   *time.Timer
 	silence notice
+	refusal refusal
 }
 
 var (
@@ -115,11 +116,10 @@ func (c *courier) end(stop <-chan struct{}) error {
 // deliver publishes one message until there is an answer that settles it: an
 // acknowledgement of its first record at least, or as many rejections as tries.
 func (c *courier) deliver(b record.Batch, payload []byte, tries int, stop <-chan struct{}) (record.Ack, error) {
-	c.number++
 	msg := &nats.Msg{
 		Subject: c.subject,
-		Reply:   c.link.inbox + "." + strconv.FormatUint(c.number, 36),
-		Header:  nats.Header{record.HeaderName: {string(b.AppendHeader(nil))}},
+		Reply:   c.link.nextReply(),
+		Header:  c.headers(b),
 		Data:    payload,
 	}
 	if c.timer == nil {
@@ -154,7 +154,7 @@ func (c *courier) deliver(b record.Batch, payload []byte, tries int, stop <-chan
 			select {
 			case m := <-c.link.answers:
 				heard = true
-				a, ours := c.read(m, msg.Reply)
+				a, ours := c.read(m, msg.Reply, b)
 				switch {
 				case a.Kind == record.AckCommitted && !b.End && a.Seq >= b.First:
 					return a, nil // an answer to an older message will do: it is cumulative
@@ -163,6 +163,8 @@ func (c *courier) deliver(b record.Batch, payload []byte, tries int, stop <-chan
 					if b.End && a.Seq >= b.Last {
 						return a, nil
 					}
+				case a.Kind == ackRefused:
+					c.timer.Reset(refused.next())
 				case a.Kind == record.AckReject:
 					if tries--; tries <= 0 {
 						return a, nil
@@ -173,7 +175,7 @@ func (c *courier) deliver(b record.Batch, payload []byte, tries int, stop <-chan
 					// the oldest that we hold, which is this.
 					c.timer.Reset(refused.next())
 					if a.Kind == 0 && refused.now == refused.most && c.silence.due() {
-						c.diag.Warn("no collector is listening: records are kept, and sent again", "subject", c.subject)
+						c.diag.Warn(c.absent(), "subject", c.subject)
 					}
 				}
 			case <-c.timer.C:
@@ -190,17 +192,24 @@ func (c *courier) deliver(b record.Batch, payload []byte, tries int, stop <-chan
 	}
 }
 
-// read understands an answer. ours: it is one to the message in flight. The zero
+// read understands an answer. ours: it is one to the message in flight, b. The zero
 // Ack stands for "no responders".
-func (c *courier) read(m *nats.Msg, reply string) (a record.Ack, ours bool) {
+func (c *courier) read(m *nats.Msg, reply string, b record.Batch) (a record.Ack, ours bool) {
 	ours = m.Subject == reply
 	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
 		return record.Ack{}, ours
 	}
+	if c.stream != "" {
+		// A PubAck names no batch, so one to an older message says nothing.
+		if !ours {
+			return record.Ack{}, false
+		}
+		return c.readStored(m.Data, b)
+	}
 	a, err := record.ParseAck(m.Data)
 	if err != nil || a.Run != c.ring.Info().Identity.Run {
 		if c.silence.due() {
-			c.diag.Warn("answer is not for this run", "error", err, "run", a.Run)
+			c.diag.Warn("answer is not for this run; a stream answers where LOGBRAID_DELIVERY should be stream", "error", err, "run", a.Run)
 		}
 		return record.Ack{}, false
 	}

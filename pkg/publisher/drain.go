@@ -27,6 +27,8 @@ type DrainConfig struct {
 	// NC is the connection to use; it is left open. Nil: one is made from Conn.
 	NC   *nats.Conn
 	Conn Connection
+	// Delivery and Stream are as in [Config].
+	Delivery, Stream string
 	// Only chooses by identity. Nil: all.
 	Only func(record.Identity) bool
 	// Batch and MaxRecord are as in [Config]. MaxRecord holds for crash records.
@@ -211,6 +213,7 @@ func (d *drainer) deliver(ctx context.Context, r *ring.Ring) (DrainedRun, error)
 		link:     d.link,
 		ring:     r,
 		subject:  record.Subject(info.Prefix, info.Identity.App, info.Identity.Worker),
+		stream:   streamOf(d.cfg.Delivery, d.cfg.Stream),
 		batch:    d.cfg.Batch,
 		diag:     d.cfg.Diagnostics,
 		resent:   new(atomic.Uint64),
@@ -282,8 +285,10 @@ func (p *Publisher) drainOwn(ctx context.Context) {
 		return
 	}
 	report, err := Drain(ctx, DrainConfig{
-		Dir: p.cfg.BufferDir,
-		NC:  p.nc,
+		Dir:      p.cfg.BufferDir,
+		NC:       p.nc,
+		Delivery: p.cfg.Delivery,
+		Stream:   p.cfg.Stream,
 		Only: func(id record.Identity) bool {
 			return id.App == p.id.App && id.Worker == p.id.Worker && id.Run != p.id.Run
 		},

@@ -39,6 +39,7 @@ func ConfigFromEnv(environ []string) (Config, error) {
 		Prefix:       s.Prefix,
 		Conn:         s.Config,
 		Delivery:     s.Delivery,
+		Stream:       s.Stream,
 		Levels:       s.Levels,
 		Buffer:       int(s.Buffer),
 		BufferDir:    s.BufferDir,

@@ -3,6 +3,7 @@ package publisher
 import (
 	"context"
 	"fmt"
+	"strconv"
 
 	"github.com/nats-io/nats.go"
 )
@@ -11,6 +12,7 @@ import (
 type link struct {
 	nc      *nats.Conn
 	inbox   string
+	number  uint64 // of the last reply subject
 	sub     *nats.Subscription
 	answers chan *nats.Msg
 	up      chan nats.Status // the connection is there (again)
@@ -36,6 +38,13 @@ func newLink(nc *nats.Conn) (*link, error) {
 	return l, nil
 }
 
+// nextReply is a reply subject that was never used: several buffers may be drained
+// over one link, and a PubAck does not say whose it is.
+func (l *link) nextReply() string {
+	l.number++
+	return l.inbox + "." + strconv.FormatUint(l.number, 36)
+}
+
 // forgetUps takes away what is known: that the connection was there before now.
 func (l *link) forgetUps() {
 	for {
@@ -56,8 +65,8 @@ func (l *link) limit(want int) int {
 	return want
 }
 
-// headerRoom is more than the Logbraid header takes: the broker counts it in.
-const headerRoom = 512
+// headerRoom is more than our headers take: the broker counts them in.
+const headerRoom = 1024
 
 func (l *link) close() {
 	l.probe.stop()

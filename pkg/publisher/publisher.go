@@ -123,6 +123,7 @@ func (p *Publisher) start() (err error) {
 		link:     l,
 		ring:     p.ring,
 		subject:  record.Subject(p.cfg.Prefix, p.id.App, p.id.Worker),
+		stream:   streamOf(p.cfg.Delivery, p.cfg.Stream),
 		batch:    p.cfg.Batch,
 		timeout:  p.cfg.ackTimeout,
 		diag:     p.cfg.Diagnostics,

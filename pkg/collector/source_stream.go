@@ -1,0 +1,428 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/logbraid/logbraid/internal/logfile"
+	"github.com/logbraid/logbraid/pkg/record"
+)
+
+// stream is delivery through a JetStream stream, which acknowledges to the publishers and holds what the collector
+// has not taken yet (I8):
+//
+//	run: find the stream, place ourselves in it (stream_place.go), read until something is amiss, again
+//	tend: free the room behind the synced commit (stream_purge.go), and see how the stream fares
+//
+// It is read as jetstream's ordered consumer does: a consumer without acknowledgements, held in memory, that is
+// made anew where the last message left off whenever its numbers do not go on by one, it falls silent or the
+// connection changes. Only that the one of the library goes on by number in whatever stream has the name by then,
+// while we must look first whether it is the one we know.
+type stream struct {
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	config jetstream.StreamConfig // of the stream that we would make
+	prefix string
+	keep   kept
+	notes  *notes
+	log    *diagnostics
+	synced func() logfile.Source
+
+	queue *queue
+	end   context.CancelFunc // of the goroutines
+	tasks sync.WaitGroup
+
+	mu        sync.Mutex
+	at        logfile.Source     // behind it to be read on: the last message in the queue, or before it
+	turn      int                // goes up when at goes back
+	interrupt context.CancelFunc // ends the reading under way
+	done      logfile.Source     // committed
+	info      *jetstream.StreamInfo
+	trouble   error
+	objection string // to the stream's settings, as far as told
+	marks     marks
+}
+
+const (
+	// prefetchMessages and prefetchBytes bound what is on its way from the broker; queueBytes what waits for the
+	// writer, which is more than a group, so that the writer never waits for the broker while there is something.
+	prefetchMessages = 4096
+	prefetchBytes    = 16 << 20
+	queueBytes       = 24 << 20
+
+	// heartbeat is how often an idle stream says that it is there. Silence of two means that the broker hangs,
+	// or has forgotten the consumer.
+	heartbeat = 2 * time.Second
+
+	// inactive is how long the broker keeps a consumer that nobody asks for messages; longer than a writer
+	// usually stalls, short enough that what a killed collector left is soon gone.
+	inactive = time.Minute
+
+	askTimeout = 5 * time.Second // for one answer of JetStream's API
+)
+
+func newStream(p *plan, nc *nats.Conn, w *writer) (*stream, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("use JetStream: %w", err)
+	}
+	return &stream{
+		nc: nc, js: js, config: streamConfig(p), prefix: p.Prefix, keep: p.keep,
+		notes: w.notes, log: w.log, synced: w.store.Synced,
+		marks: marks{every: uint64(p.keep.bytes) / 64},
+	}, nil
+}
+
+// start waits for the broker and the stream. What is refused, or not permitted, will not get better by waiting.
+func (s *stream) start(ctx context.Context, q *queue, at logfile.Source) error {
+	s.queue, s.at, s.done = q, at, at
+	changed := s.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
+	defer s.nc.RemoveStatusListener(changed)
+	for {
+		err := s.find(ctx)
+		var refused *RefusedStreamError
+		switch last := s.nc.LastError(); {
+		case err == nil:
+			background, end := context.WithCancel(context.Background())
+			s.end = end
+			s.tasks.Go(func() { s.run(background) })
+			s.tasks.Go(func() { s.tend(background) })
+			return nil
+		case errors.As(err, &refused):
+			return err
+		case errors.Is(last, nats.ErrPermissionViolation) && strings.Contains(last.Error(), "$JS.API."):
+			return fmt.Errorf("use stream %s: %w", s.config.Name, last)
+		case s.nc.IsClosed():
+			return errors.Join(nats.ErrConnectionClosed, last)
+		case ctx.Err() != nil:
+			return errors.Join(ctx.Err(), err, last)
+		}
+		s.troubled(err)
+		select {
+		case <-changed:
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// find looks for the stream, makes it when there is none, and objects to settings that could lose records.
+func (s *stream) find(ctx context.Context) error {
+	if !s.nc.IsConnected() {
+		return nats.ErrDisconnected
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	st, err := s.js.Stream(ctx, s.config.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		if st, err = s.js.CreateStream(ctx, s.config); err == nil {
+			s.log.log.Info("made the stream", "stream", s.config.Name, "subjects", s.config.Subjects, "max_bytes", s.config.MaxBytes)
+		}
+	}
+	if err != nil {
+		return askError("find stream "+s.config.Name, err)
+	}
+	info := st.CachedInfo()
+	s.saw(info)
+	if err := refuse(info.Config, s.config); err != nil {
+		return err
+	}
+	if ours(info.Config) && outdated(info.Config, s.config) {
+		if st, err = s.js.UpdateStream(ctx, adjusted(info.Config, s.config)); err != nil {
+			return askError("change stream "+s.config.Name, err)
+		}
+		info = st.CachedInfo()
+	}
+	s.saw(info)
+	return nil
+}
+
+// askError says what was asked, and in JetStream's words why there is no answer.
+func askError(what string, err error) error {
+	if errors.Is(err, jetstream.ErrJetStreamNotEnabled) || errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
+		err = fmt.Errorf("%w: stream delivery needs a NATS server with JetStream (nats-server -js); or set %s=%s everywhere", err, settingDelivery, DeliveryDirect)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+// run reads until ctx ends.
+func (s *stream) run(ctx context.Context) {
+	changed := s.nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
+	defer s.nc.RemoveStatusListener(changed)
+	const first, most = 20 * time.Millisecond, time.Second
+	pause := first
+	for ctx.Err() == nil {
+		for len(changed) > 0 {
+			<-changed
+		}
+		reading, interrupt := context.WithCancel(ctx)
+		s.mu.Lock()
+		s.interrupt = interrupt
+		s.mu.Unlock()
+		go func() { // a consumer does not outlive its connection
+			select {
+			case <-changed:
+				interrupt()
+			case <-reading.Done():
+			}
+		}()
+		read, err := s.read(reading)
+		interrupted := reading.Err() != nil
+		interrupt()
+		if ctx.Err() != nil {
+			return
+		}
+		if read {
+			pause = first
+		}
+		switch {
+		case interrupted && s.nc.IsConnected():
+			continue
+		case interrupted:
+			err = nats.ErrDisconnected
+		}
+		s.troubled(err)
+		select {
+		case <-changed:
+		case <-time.After(pause/2 + rand.N(pause)):
+		case <-ctx.Done():
+		}
+		pause = min(2*pause, most)
+	}
+}
+
+// errOrder is what an ordered consumer begins again for.
+var errOrder = errors.New("messages are missing between the broker and us")
+
+// read places itself in the stream and reads until something is amiss. It reports whether it got as far as
+// reading.
+func (s *stream) read(ctx context.Context) (bool, error) {
+	if err := s.find(ctx); err != nil {
+		var refused *RefusedStreamError
+		if !errors.As(err, &refused) {
+			return false, err
+		}
+		s.object(err) // somebody changed the stream: what it holds is read all the same
+	}
+	from, err := s.place(ctx)
+	if err != nil {
+		return false, err
+	}
+	asking, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	c, err := s.js.CreateConsumer(asking, s.config.Name, s.consumer(jetstream.DeliverByStartSequencePolicy, from.seq))
+	if err != nil {
+		return false, askError("read stream "+s.config.Name, err)
+	}
+	defer s.forget(c.CachedInfo().Name)
+	messages, err := c.Messages(
+		jetstream.PullMaxMessagesWithBytesLimit(prefetchMessages, max(prefetchBytes, 2*int(s.nc.MaxPayload()))),
+		jetstream.PullHeartbeat(heartbeat), jetstream.PullExpiry(30*time.Second),
+		jetstream.WithMessagesErrOnMissingHeartbeat(true))
+	if err != nil {
+		return false, fmt.Errorf("read stream %s: %w", s.config.Name, err)
+	}
+	defer messages.Stop()
+	s.troubled(nil)
+	for number := uint64(1); ; number++ {
+		s.queue.room(queueBytes, ctx.Done())
+		m, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return true, fmt.Errorf("read stream %s: %w", s.config.Name, err)
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return true, fmt.Errorf("read stream %s: %w", s.config.Name, err)
+		}
+		if meta.Sequence.Consumer != number {
+			return true, errOrder
+		}
+		at := logfile.Source{Stream: s.config.Name, Created: from.created, Seq: meta.Sequence.Stream, Time: meta.Timestamp.UTC()}
+		if !s.deliver(from.turn, m, at) {
+			return true, errTurned
+		}
+	}
+}
+
+var errTurned = errors.New("the writer has gone back")
+
+// deliver puts a message into the queue, unless the writer has gone back meanwhile.
+func (s *stream) deliver(turn int, m jetstream.Msg, at logfile.Source) bool {
+	values := m.Headers()[record.HeaderName]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.turn != turn {
+		return false
+	}
+	s.at = at
+	data := m.Data()
+	if s.marks.every > 0 {
+		s.marks.add(at.Seq, storedSize(m))
+	}
+	s.queue.add(message{
+		subject: m.Subject(),
+		header:  strings.Join(values, "\n"), // two headers read like none that is valid
+		batch:   len(values) > 0,
+		data:    data,
+		at:      at,
+	})
+	return true
+}
+
+// consumer is one that keeps nothing on the disk and gives every message once.
+func (s *stream) consumer(policy jetstream.DeliverPolicy, from uint64) jetstream.ConsumerConfig {
+	c := jetstream.ConsumerConfig{
+		Description:       "logbraid collector",
+		DeliverPolicy:     policy,
+		OptStartSeq:       from,
+		AckPolicy:         jetstream.AckNonePolicy,
+		MemoryStorage:     true,
+		Replicas:          1,
+		InactiveThreshold: inactive,
+	}
+	if filter := s.config.Subjects[0]; s.wider() {
+		c.FilterSubject = filter
+	}
+	return c
+}
+
+// wider reports whether the stream takes subjects beside ours.
+func (s *stream) wider() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.info.Config.Subjects) != 1 || s.info.Config.Subjects[0] != s.config.Subjects[0]
+}
+
+// forget takes a consumer away. Nobody waits for the answer: without it, the broker does it by itself in a while.
+func (s *stream) forget(name string) {
+	if s.nc.IsConnected() {
+		_ = s.nc.Publish("$JS.API.CONSUMER.DELETE."+s.config.Name+"."+name, nil)
+	}
+}
+
+// committed frees nothing yet: that comes with the next sync.
+func (s *stream) committed(g *group) {
+	if g.source == nil {
+		return
+	}
+	s.mu.Lock()
+	s.done = *g.source
+	s.mu.Unlock()
+}
+
+// rewind reads on behind the last commit that stands, which may be before all that is in memory.
+func (s *stream) rewind(_ []message, at logfile.Source) {
+	s.mu.Lock()
+	s.turn++
+	s.at, s.done = at, at
+	s.queue.empty()
+	if s.interrupt != nil {
+		s.interrupt()
+	}
+	s.mu.Unlock()
+}
+
+func (s *stream) stop(context.Context) error {
+	s.end()
+	s.tasks.Wait()
+	return nil
+}
+
+// flush has nothing to wait for: the broker has answered the publishers.
+func (s *stream) flush(context.Context) error { return nil }
+
+func (s *stream) connected() bool { return s.nc.IsConnected() }
+
+// catchUp waits until everything is committed that the stream holds now.
+func (s *stream) catchUp(ctx context.Context) error {
+	var until jetstream.StreamInfo
+	for known := false; ; {
+		if !known {
+			if st, err := s.js.Stream(ctx, s.config.Name); err == nil {
+				until, known = *st.CachedInfo(), true
+			}
+		}
+		s.mu.Lock()
+		done := s.done
+		s.mu.Unlock()
+		if known && (until.State.Msgs == 0 || until.State.LastSeq <= done.Seq && until.Created.Equal(done.Created)) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("read stream %s to its end: %w", s.config.Name, ctx.Err())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// saw notes how the stream fares.
+func (s *stream) saw(info *jetstream.StreamInfo) {
+	s.mu.Lock()
+	s.info = info
+	s.mu.Unlock()
+}
+
+// troubled notes why nothing can be read, nil when all is well, and says so once in a while.
+func (s *stream) troubled(err error) {
+	s.mu.Lock()
+	before := s.trouble
+	s.trouble = err
+	s.mu.Unlock()
+	switch {
+	case err != nil && s.nc.IsConnected(): // the connection tells of itself
+		s.log.often(slog.LevelWarn, "cannot read the stream", "", "error", err)
+	case err == nil && before != nil:
+		s.log.log.Info("reading the stream", "stream", s.config.Name)
+	}
+}
+
+// object tells, once, that somebody gave the stream settings that could lose records; nil: nobody did.
+func (s *stream) object(err error) {
+	reason := ""
+	var refused *RefusedStreamError
+	if errors.As(err, &refused) {
+		reason = refused.Reason
+	}
+	s.mu.Lock()
+	known := s.objection == reason
+	s.objection = reason
+	s.mu.Unlock()
+	if known || reason == "" {
+		return
+	}
+	s.notes.say(record.Error, "the stream may lose records", func(l *record.Line) {
+		l.Str("stream", s.config.Name)
+		l.Str("reason", reason)
+	})
+	s.log.log.Error("the stream may lose records", "stream", s.config.Name, "reason", reason)
+}
+
+func (s *stream) stats(all *Stats) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := &StreamStats{Name: s.config.Name, Committed: s.done.Seq, Trouble: s.trouble}
+	all.Stream = t
+	if s.info == nil {
+		return
+	}
+	state := s.info.State
+	t.Created, t.Last, t.Messages, t.Bytes = s.info.Created, max(state.LastSeq, s.done.Seq), state.Msgs, state.Bytes
+	t.MaxBytes = uint64(max(0, s.info.Config.MaxBytes))
+	if !s.info.Created.Equal(s.done.Created) {
+		t.Committed, t.Last = 0, state.LastSeq
+	}
+	t.Pending = min(t.Last-min(t.Last, t.Committed), state.Msgs)
+	if state.Msgs > 0 {
+		t.PendingBytes = uint64(float64(state.Bytes) / float64(state.Msgs) * float64(t.Pending))
+	}
+}
