@@ -15,6 +15,7 @@ import (
 	"github.com/logbraid/logbraid/internal/settings"
 	"github.com/logbraid/logbraid/internal/settings/flags"
 	"github.com/logbraid/logbraid/internal/version"
+	"github.com/logbraid/logbraid/pkg/collector"
 	"github.com/logbraid/logbraid/pkg/embedded"
 )
 
@@ -75,11 +76,15 @@ func loadOptions(ctx context.Context, fs *pflag.FlagSet, command []string) (*opt
 	port, _ := o.Embedded.Port()                     // likewise
 
 	o.config = embedded.Config{
-		Dir:          o.Dir,
-		App:          o.workers.App,
-		Handlers:     o.HandlerURLs(),
-		FSync:        o.FSync,
-		Prefix:       o.Prefix,
+		Dir:      o.Dir,
+		App:      o.workers.App,
+		Handlers: o.HandlerURLs(),
+		FSync:    o.FSync,
+		Prefix:   o.Prefix,
+		Delivery: o.Delivery,
+		Stream: collector.StreamConfig{
+			Name: o.Stream, MaxBytes: int64(o.StreamMaxBytes), Keep: o.StreamKeep, Compression: o.StreamCompression,
+		},
 		Port:         port,
 		Buffer:       int(o.workers.Buffer),
 		Levels:       o.workers.Levels,

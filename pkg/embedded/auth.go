@@ -40,6 +40,7 @@ type auth struct {
 
 	mu       sync.Mutex
 	sessions map[uint64]session // by the server's client id
+	closed   bool               // to workers, for a while
 }
 
 // session is a connection that was let in, and with what.
@@ -58,6 +59,12 @@ func (a *auth) Check(c server.ClientAuthentication) bool {
 	if addr := c.RemoteAddress(); addr != nil && addr.Network() == "pipe" {
 		c.RegisterUser(&server.User{Username: "master"})
 		return true
+	}
+	a.mu.Lock()
+	closed := a.closed
+	a.mu.Unlock()
+	if closed {
+		return false
 	}
 	given := c.GetOpts().Token
 	worker, ok := tokenWorker(given)
@@ -148,6 +155,22 @@ func (a *auth) issue(name string) (string, error) {
 		return "", fmt.Errorf("write token of worker %q: %w", name, err)
 	}
 	return path, nil
+}
+
+// shut keeps workers out, those that are in as well, or lets them in again.
+func (a *auth) shut(srv *server.Server, closed bool) {
+	a.mu.Lock()
+	a.closed = closed
+	open := make([]uint64, 0, len(a.sessions))
+	if closed {
+		for id := range a.sessions {
+			open = append(open, id)
+		}
+	}
+	a.mu.Unlock()
+	for _, id := range open {
+		_ = srv.DisconnectClientByID(id) // an error means that it is gone already
+	}
 }
 
 // expire ends the connections whose token is no longer the one in the file.

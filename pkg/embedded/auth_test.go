@@ -23,7 +23,7 @@ type gate struct {
 func newGate(t *testing.T) gate {
 	t.Helper()
 	a := newAuth(t.TempDir(), "logs", "etl")
-	b, err := startBroker(0, true, a)
+	b, err := startBroker(0, true, a, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,14 +262,14 @@ func TestTokenFileIsPrivateAndKept(t *testing.T) {
 
 func TestBrokerPort(t *testing.T) {
 	a := newAuth(t.TempDir(), "logs", "etl")
-	first, err := startBroker(0, true, a)
+	first, err := startBroker(0, true, a, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer first.stop()
 
 	// Somebody else has the port.
-	second, err := startBroker(first.port, true, a)
+	second, err := startBroker(first.port, true, a, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -279,14 +279,14 @@ func TestBrokerPort(t *testing.T) {
 	second.stop()
 
 	// The user wanted this one and no other.
-	_, err = startBroker(first.port, false, a)
+	_, err = startBroker(first.port, false, a, nil)
 	if err == nil || !strings.Contains(err.Error(), "address already in use") {
 		t.Fatalf("got %v, want the server's own reason", err)
 	}
 
 	// Free again after a stop: the restarted master takes it up.
 	first.stop()
-	third, err := startBroker(first.port, true, a)
+	third, err := startBroker(first.port, true, a, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

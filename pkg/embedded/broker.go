@@ -33,19 +33,68 @@ const (
 
 // broker is the nats-server inside the master: loopback only, no monitoring, no
 // websockets, no cluster, no signal handlers, and no output of its own.
+//
+// In stream delivery the server may have to be started again under all who are
+// connected to it (supervise.go): they reconnect, those of this process as well.
 type broker struct {
+	port  int
+	auth  server.Authentication
+	store *store // nil in direct delivery
+
+	mu   sync.Mutex
 	srv  *server.Server
-	port int
+	down bool // between stop and start
 }
 
 // startBroker listens on the wanted port, or on a free one when want is 0.
 // If the wanted port is taken and fallback is true, a free one is used instead.
-func startBroker(want int, fallback bool, auth server.Authentication) (*broker, error) {
-	b, err := listen(want, auth)
+func startBroker(want int, fallback bool, auth server.Authentication, store *store) (*broker, error) {
+	srv, port, err := listen(want, auth, store)
 	if err != nil && want != 0 && fallback && taken(want) {
-		return listen(0, auth)
+		srv, port, err = listen(0, auth, store)
 	}
-	return b, err
+	if err != nil {
+		return nil, err
+	}
+	return &broker{port: port, auth: auth, store: store, srv: srv}, nil
+}
+
+// server is the one that runs, or ran last.
+func (b *broker) server() *server.Server {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.srv
+}
+
+// InProcessConn implements nats.InProcessConnProvider: a connection of this process
+// finds the server that runs by then.
+func (b *broker) InProcessConn() (net.Conn, error) {
+	b.mu.Lock()
+	srv, down := b.srv, b.down
+	b.mu.Unlock()
+	if down {
+		return nil, net.ErrClosed
+	}
+	return srv.InProcessConn()
+}
+
+// restart starts the server again, on the same port and store. While that fails
+// there is none.
+func (b *broker) restart() error {
+	b.mu.Lock()
+	b.down = true
+	srv := b.srv
+	b.mu.Unlock()
+	srv.Shutdown()
+	srv.WaitForShutdown()
+	srv, _, err := listen(b.port, b.auth, b.store)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	b.srv, b.down = srv, false
+	b.mu.Unlock()
+	return nil
 }
 
 // taken reports whether somebody else holds the port. It is asked only after
@@ -59,7 +108,7 @@ func taken(port int) bool {
 	return false
 }
 
-func listen(port int, auth server.Authentication) (*broker, error) {
+func listen(port int, auth server.Authentication, store *store) (*server.Server, int, error) {
 	if port == 0 {
 		port = server.RANDOM_PORT
 	}
@@ -72,9 +121,10 @@ func listen(port int, auth server.Authentication) (*broker, error) {
 		MaxPending:                 maxPending,
 		CustomClientAuthentication: auth,
 	}
+	store.options(opts)
 	srv, err := server.NewServer(opts)
 	if err != nil {
-		return nil, fmt.Errorf("create nats server: %w", err)
+		return nil, 0, fmt.Errorf("create nats server: %w", err)
 	}
 	// Start returns nothing and calls Fatalf when it fails; the stock logger
 	// would end the process there. Ours keeps the reason.
@@ -84,31 +134,33 @@ func listen(port int, auth server.Authentication) (*broker, error) {
 	if why := reasons.fatal(); why != "" {
 		srv.Shutdown()
 		srv.WaitForShutdown()
-		return nil, fmt.Errorf("start nats server: %s", why)
+		return nil, 0, fmt.Errorf("start nats server: %s", why)
 	}
 	if !srv.ReadyForConnections(readyTimeout) {
 		srv.Shutdown()
 		srv.WaitForShutdown()
 		if why := reasons.fatal(); why != "" {
-			return nil, fmt.Errorf("start nats server: %s", why)
+			return nil, 0, fmt.Errorf("start nats server: %s", why)
 		}
-		return nil, fmt.Errorf("start nats server: not ready after %s", readyTimeout)
+		return nil, 0, fmt.Errorf("start nats server: not ready after %s", readyTimeout)
 	}
 	addr, ok := srv.Addr().(*net.TCPAddr)
 	if !ok {
 		srv.Shutdown()
 		srv.WaitForShutdown()
-		return nil, errors.New("start nats server: it listens on no TCP address")
+		return nil, 0, errors.New("start nats server: it listens on no TCP address")
 	}
-	return &broker{srv: srv, port: addr.Port}, nil
+	return srv, addr.Port, nil
 }
 
 func (b *broker) url() string { return fmt.Sprintf("nats://%s:%d", host, b.port) }
 
 // stop ends every connection and returns when the port is free again.
 func (b *broker) stop() {
-	b.srv.Shutdown()
-	b.srv.WaitForShutdown()
+	srv := b.server()
+	srv.Shutdown()
+	srv.WaitForShutdown()
+	b.store.release()
 }
 
 // serverLog is the nats-server's logger. It lets nothing out: a library must not

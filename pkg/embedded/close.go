@@ -21,13 +21,14 @@ const lookEvery = 10 * time.Millisecond
 //     so are the buffers of workers that died. Workers may live on: what they log
 //     from here on stays in their buffers, for the next master on the directory.
 //  2. The publishers of this process are closed, with everything they hold.
-//  3. The collector writes what has arrived, commits, acknowledges, and gives up
-//     the lock.
+//  3. The collector writes what has arrived, in stream delivery everything that
+//     the stream holds by then, commits, acknowledges, and gives up the lock.
 //  4. The broker stops.
 //
 // ctx ends the waiting, not the order; one without a deadline ends after
 // Config.CloseTimeout. What could not be delivered by then is told by an
-// *[UndeliveredError]. Only buffers in files can be looked into; what a worker
+// *[UndeliveredError]; what is in the stream by then waits there for the next
+// master, which is an error as well. Only buffers in files can be looked into; what a worker
 // keeps in memory it reports itself, by the error of its own Close. Every call
 // after the first returns the same.
 func (m *Master) Close(ctx context.Context) error {
@@ -52,6 +53,10 @@ func (m *Master) close(ctx context.Context) error {
 	m.settle(ctx, buffers)
 	m.orphans.finish(ctx)
 	errs = append(errs, m.closePublishers(ctx))
+	if err := m.collector.CatchUp(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("close master: %w", err))
+	}
+	m.watch.finish()
 	if err := m.collector.Close(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("close master: %w", err))
 	}

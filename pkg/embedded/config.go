@@ -41,6 +41,11 @@ type Config struct {
 	FSync string
 	// Prefix is the first part of the subjects; "" means "logs".
 	Prefix string
+	// Delivery is how batches get from the workers to the files: "direct", or "stream" through a stream that the
+	// broker keeps on the disk, under Dir; see docs/how-to/stream-delivery.md. "" means direct.
+	Delivery string
+	// Stream is the stream, in stream delivery.
+	Stream collector.StreamConfig
 	// Port is the broker's port on 127.0.0.1. 0 means the port of the last master
 	// on Dir, or a free one if there was none or somebody else has taken it.
 	Port int
@@ -78,6 +83,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Prefix == "" {
 		c.Prefix = "logs"
+	}
+	if c.Delivery == "" {
+		c.Delivery = collector.DeliveryDirect
+	}
+	if c.Stream.Name == "" {
+		c.Stream.Name = publisher.DefaultStream
 	}
 	if c.CloseTimeout == 0 {
 		c.CloseTimeout = DefaultCloseTimeout
@@ -122,6 +133,8 @@ func (c Config) collector(nats natsconn.Config) collector.Config {
 		Extra:       c.Extra,
 		Formats:     c.Formats,
 		Prefix:      c.Prefix,
+		Delivery:    c.Delivery,
+		Stream:      c.Stream,
 		NATS:        nats,
 		FSync:       c.FSync,
 		Version:     c.Version,
@@ -138,6 +151,8 @@ func (c Config) publisher(name string, nats natsconn.Config) publisher.Config {
 		App:           c.App,
 		Worker:        name,
 		Prefix:        c.Prefix,
+		Delivery:      c.Delivery,
+		Stream:        c.Stream.Name,
 		Conn:          nats,
 		Levels:        c.Levels,
 		Buffer:        c.Buffer,

@@ -31,6 +31,7 @@ type Master struct {
 	collector *collector.Collector
 	conn      *nats.Conn // the orphans'
 	orphans   *orphans
+	watch     *supervisor       // of the store; nil in direct delivery
 	earlier   map[string]uint64 // runs that began before Start; constant after it
 
 	mu         sync.Mutex
@@ -59,12 +60,20 @@ func Start(ctx context.Context, cfg Config) (_ *Master, err error) {
 	m.auth = newAuth(m.state.tokens(), cfg.Prefix, cfg.App)
 
 	// Until the collector holds the lock on the directory nothing in it may be
-	// changed: a second master comes as far as a port of its own and a refusal.
+	// changed: a second master comes as far as a port of its own and a refusal. The
+	// server changes its store as soon as it starts, so that has a lock of its own.
+	var store *store
+	if cfg.Delivery == collector.DeliveryStream {
+		if store, err = openStore(m.state, cfg.FSync == "always"); err != nil {
+			return nil, m.startError(err)
+		}
+	}
 	want, fallback := cfg.Port, false
 	if want == 0 {
 		want, fallback = m.state.port(), true
 	}
-	if m.broker, err = startBroker(want, fallback, m.auth); err != nil {
+	if m.broker, err = startBroker(want, fallback, m.auth, store); err != nil {
+		store.release()
 		return nil, fmt.Errorf("start master: %w", err)
 	}
 	defer func() {
@@ -94,6 +103,9 @@ func Start(ctx context.Context, cfg Config) (_ *Master, err error) {
 		return nil, fmt.Errorf("start master: %w", err)
 	}
 	m.orphans = startOrphans(m)
+	if store != nil {
+		m.watch = startSupervisor(m)
+	}
 	return m, nil
 }
 
@@ -121,7 +133,7 @@ func (m *Master) abandon() {
 
 // inProcess is a connection to the broker that may do everything.
 func (m *Master) inProcess(name string) natsconn.Config {
-	return natsconn.Config{InProcess: m.broker.srv, Name: "logbraid " + name}
+	return natsconn.Config{InProcess: m.broker, Name: "logbraid " + name}
 }
 
 // URL is the broker's address, nats://127.0.0.1:PORT. Only who holds a worker's
@@ -152,6 +164,8 @@ func (m *Master) WorkerEnv(name string) []string {
 		"LOGBRAID_APP=" + m.cfg.App,
 		"LOGBRAID_WORKER=" + name,
 		"LOGBRAID_PREFIX=" + m.cfg.Prefix,
+		"LOGBRAID_DELIVERY=" + m.cfg.Delivery,
+		"LOGBRAID_STREAM=" + m.cfg.Stream.Name,
 		"LOGBRAID_BUFFER_DIR=" + m.state.buffer(),
 	}
 	// Credentials that the master itself was given for something else must not

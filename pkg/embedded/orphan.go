@@ -112,7 +112,7 @@ func (o *orphans) run() {
 		o.scan(ctx)
 		o.bury(time.Now().Add(-deathWait))
 		if now := time.Now(); now.Sub(expired) >= expireEvery {
-			o.m.auth.expire(o.m.broker.srv)
+			o.m.auth.expire(o.m.broker.server())
 			expired = now
 		}
 		next.Reset(min(max(scanEvery, 20*time.Since(began)), scanAtMost))
@@ -141,6 +141,8 @@ func (o *orphans) drain(ctx context.Context) {
 	report, err := publisher.Drain(ctx, publisher.DrainConfig{
 		Dir:         o.m.state.buffer(),
 		NC:          o.m.conn,
+		Delivery:    o.m.cfg.Delivery,
+		Stream:      o.m.cfg.Stream.Name,
 		Annotate:    o.annotate,
 		Diagnostics: o.m.cfg.Diagnostics,
 	})

@@ -17,6 +17,8 @@ import (
 //	address          nats://127.0.0.1:PORT, read by workers at every dial
 //	tokens/<worker>  a worker's token, 0600
 //	buffer/          ring files and crash outputs of the workers
+//	stream/          the broker's store, in stream delivery
+//	stream.lock      who has it: NATS itself takes no lock
 type state struct{ dir string }
 
 func stateOf(dir string) state { return state{dir: filepath.Join(dir, ".logbraid")} }
@@ -24,6 +26,9 @@ func stateOf(dir string) state { return state{dir: filepath.Join(dir, ".logbraid
 func (s state) address() string { return filepath.Join(s.dir, "address") }
 func (s state) tokens() string  { return filepath.Join(s.dir, "tokens") }
 func (s state) buffer() string  { return filepath.Join(s.dir, "buffer") }
+
+func (s state) store() string   { return filepath.Join(s.dir, "stream") }
+func (s state) locking() string { return filepath.Join(s.dir, "stream.lock") }
 
 // create makes the directories. Only the holder of the lock calls it.
 func (s state) create() error {

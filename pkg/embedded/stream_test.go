@@ -1,0 +1,178 @@
+package embedded
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/logbraid/logbraid/pkg/collector"
+	"github.com/logbraid/logbraid/pkg/publisher"
+)
+
+func streamed(dir string) Config {
+	cfg := testConfig(dir)
+	cfg.Delivery = collector.DeliveryStream
+	return cfg
+}
+
+// streamWorker is a publisher that comes in from outside with what WorkerEnv gives it.
+func streamWorker(t *testing.T, m *Master, name string) *publisher.Publisher {
+	t.Helper()
+	env := os.Environ()
+	cfg, err := publisher.ConfigFromEnv(append(env, m.WorkerEnv(name)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Buffer, cfg.MaxRecord, cfg.NoCrashOutput = 1<<20, 0, true
+	p, err := publisher.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func said(t *testing.T, dir, worker string) []string {
+	var all []string
+	for _, e := range readLog(t, dir) {
+		if e.Worker == worker {
+			all = append(all, e.Msg)
+		}
+	}
+	return all
+}
+
+// A master in stream delivery, closed and started again: the same port, store and files. What Close has not told of
+// is in the log.
+func TestStreamMaster(t *testing.T) {
+	dir := t.TempDir()
+	first := start(t, streamed(dir))
+	url := first.URL()
+	p := streamWorker(t, first, "w1")
+	p.Named("x").Info("before")
+	if err := p.Flush(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	if s := first.Stats().Collector; s.Delivery != "stream" || s.Stream == nil || s.Stream.Last == 0 {
+		t.Errorf("stats %+v", s)
+	}
+	if st, err := os.Stat(stateOf(dir).store()); err != nil || st.Mode().Perm() != 0o700 {
+		t.Errorf("store: %v, %v", st, err)
+	}
+	_, err := Start(t.Context(), streamed(dir))
+	var running *RunningError
+	if !errors.As(err, &running) || running.PID != os.Getpid() {
+		t.Errorf("a second master: %v", err)
+	}
+	if err := first.Close(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	if got := said(t, dir, "w1"); !slices.Equal(got, []string{"before"}) {
+		t.Errorf("when the master is closed the log has %v", got)
+	}
+	p.Named("x").Info("meanwhile")
+
+	second := start(t, streamed(dir))
+	if second.URL() != url {
+		t.Errorf("address is %s, want %s", second.URL(), url)
+	}
+	p.Named("x").Info("after")
+	if err := p.Close(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Close(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	if got := said(t, dir, "w1"); !slices.Equal(got, []string{"before", "meanwhile", "after"}) {
+		t.Errorf("got %v", got)
+	}
+	if slices.ContainsFunc(readLog(t, dir), func(e entry) bool { return strings.Contains(e.Msg, "not as the log left it") }) {
+		t.Error("its own store is complained of")
+	}
+}
+
+// A worker's token opens its own subject and inbox, and nothing of JetStream.
+func TestStreamWorkerCannotTouchJetStream(t *testing.T) {
+	m := start(t, streamed(t.TempDir()))
+	env := environment(m.WorkerEnv("w1"))
+	token, err := os.ReadFile(env["LOGBRAID_NATS_TOKEN_FILE"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := nats.Connect(m.URL(), nats.Token(strings.TrimSpace(string(token))), nats.CustomInboxPrefix(env["LOGBRAID_NATS_INBOX"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	refused := make(chan error, 16)
+	nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err })
+	for _, subject := range []string{"$JS.API.INFO", "$JS.API.STREAM.PURGE.LOGS", "$JS.API.STREAM.DELETE.LOGS", "$JS.API.STREAM.MSG.GET.LOGS", "$JS.API.CONSUMER.CREATE.LOGS", "logs.etl.w2"} {
+		if err := nc.PublishRequest(subject, nc.NewInbox(), nil); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-refused:
+			if !errors.Is(err, nats.ErrPermissionViolation) || !strings.Contains(err.Error(), subject) {
+				t.Errorf("%s: %v", subject, err)
+			}
+		case <-time.After(guard):
+			t.Fatalf("%s is not refused", subject)
+		}
+	}
+}
+
+// Row 25: the store's directory is deleted under the broker, which says that all is well. The master notices,
+// and goes on with a new store; what was acknowledged is in the log, or told as lost.
+func TestStreamStoreIsDeleted(t *testing.T) {
+	for _, what := range []string{"store", "stream"} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			m := start(t, streamed(dir))
+			p := streamWorker(t, m, "w1")
+			p.Named("x").Info("before")
+			if err := p.Flush(bounded(t)); err != nil {
+				t.Fatal(err)
+			}
+			// The supervisor has seen the stream it is to recognise.
+			born := m.Stats().Collector.Stream.Created
+			path := stateOf(dir).store()
+			if what == "stream" {
+				for deadline := time.Now().Add(guard); !m.watch.knows(born); time.Sleep(time.Millisecond) {
+					if time.Now().After(deadline) {
+						t.Fatal("the supervisor never looks")
+					}
+				}
+				path = filepath.Dir(m.broker.store.stream("LOGS"))
+			}
+			if err := os.RemoveAll(path); err != nil {
+				t.Fatal(err)
+			}
+			for deadline := time.Now().Add(guard); ; time.Sleep(time.Millisecond) {
+				if s := m.Stats().Collector.Stream; !s.Created.Equal(born) && s.Trouble == nil {
+					break
+				}
+				if time.Now().After(deadline) {
+					t.Fatal("not noticed")
+				}
+			}
+			p.Named("x").Info("after")
+			if err := p.Close(bounded(t)); err != nil {
+				t.Fatal(err)
+			}
+			if err := m.Close(bounded(t)); err != nil {
+				t.Fatal(err)
+			}
+			if got := said(t, dir, "w1"); !slices.Equal(got, []string{"before", "after"}) {
+				t.Errorf("got %v", got)
+			}
+			if !slices.ContainsFunc(readLog(t, dir), func(e entry) bool { return strings.Contains(e.Msg, "not as the log left it") }) {
+				t.Error("not told in the log")
+			}
+		})
+	}
+}
