@@ -29,6 +29,10 @@ type store struct {
 // openStore takes the store of a log directory. Two servers on one store would both
 // acknowledge the same seq, and one of the messages would be gone.
 func openStore(s state, always bool) (*store, error) {
+	// The log directory itself is for those to read who may read the log; its state is not.
+	if err := os.MkdirAll(filepath.Dir(s.dir), 0o750); err != nil {
+		return nil, fmt.Errorf("create log directory: %w", err)
+	}
 	if err := s.create(); err != nil {
 		return nil, err
 	}

@@ -50,8 +50,11 @@ func said(t *testing.T, dir, worker string) []string {
 // A master in stream delivery, closed and started again: the same port, store and files. What Close has not told of
 // is in the log.
 func TestStreamMaster(t *testing.T) {
-	dir := t.TempDir()
+	dir := filepath.Join(t.TempDir(), "logs")
 	first := start(t, streamed(dir))
+	if st, err := os.Stat(dir); err != nil || st.Mode().Perm() != 0o750 {
+		t.Errorf("log directory: %v, %v", st, err)
+	}
 	url := first.URL()
 	p := streamWorker(t, first, "w1")
 	p.Named("x").Info("before")
