@@ -61,7 +61,7 @@ func TestStreamMaster(t *testing.T) {
 	if err := p.Flush(bounded(t)); err != nil {
 		t.Fatal(err)
 	}
-	if s := first.Stats().Collector; s.Delivery != "stream" || s.Stream == nil || s.Stream.Last == 0 {
+	if s := first.Stats().Collector; s.Delivery != "stream" || s.Stream == nil || s.Stream.Name != "LOGS" {
 		t.Errorf("stats %+v", s)
 	}
 	if st, err := os.Stat(stateOf(dir).store()); err != nil || st.Mode().Perm() != 0o700 {
