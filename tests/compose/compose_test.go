@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -24,6 +25,8 @@ import (
 
 // TestMain is for the harness's conditions only; no process here is a role of this binary.
 func TestMain(m *testing.M) { harness.Main(m.Run, nil) }
+
+var delivery = flag.String("delivery", "", "stream or direct, instead of the file's own default")
 
 // The file is accepted by the Compose that is here, and keeps its promises: not root, read-only, loopback only.
 func TestCompose(t *testing.T) {
@@ -42,7 +45,7 @@ func TestCompose(t *testing.T) {
 		t: t, name: fmt.Sprintf("lbtest%08x", rand.Uint32()), compose: command, ledgers: t.TempDir(),
 		env: []string{
 			fmt.Sprintf("NATS_PORT=%d", port), fmt.Sprintf("METRICS_PORT=%d", harness.FreePort(t)),
-			"TRIALS_PAUSE=5ms",
+			"TRIALS_PAUSE=5ms", "LOGBRAID_DELIVERY=" + *delivery,
 			// The builder of the engine itself: it is always there, and asks no registry for what has a name here.
 			"DOCKER_BUILDKIT=0", "COMPOSE_DOCKER_CLI_BUILD=0",
 		},
@@ -102,7 +105,7 @@ func (p *project) fromHost(port int) {
 	password := p.do("run", "--rm", "-T", "--entrypoint", "cat", "passwords", "/run/secrets/w1/password")
 	w1 := harness.StartWorker(p.t, "w1", harness.WorkerSpec{Ledger: p.ledgers, Records: 500},
 		harness.PlainEnv(fmt.Sprintf("nats://127.0.0.1:%d", port), "w1",
-			"LOGBRAID_NATS_USER=w1", "LOGBRAID_NATS_PASSWORD="+password, "LOGBRAID_NATS_INBOX=_INBOX.w1"))
+			"LOGBRAID_DELIVERY="+p.delivery(), "LOGBRAID_NATS_USER=w1", "LOGBRAID_NATS_PASSWORD="+password, "LOGBRAID_NATS_INBOX=_INBOX.w1"))
 	if r := w1.Report(); r.Acked != 500 {
 		p.t.Errorf("w1: %d of 500 acknowledged: %s", r.Acked, r.Close)
 	}
@@ -130,11 +133,23 @@ func (p *project) exec() {
 	docker(p.t, "run", "--rm", "--read-only", "--network", p.name+"_default", "--volume", p.name+"_buffer:/var/lib/logbraid",
 		"--volume", p.name+"_password-worker:/run/secrets:ro", "--env", "LOGBRAID_NATS_URL=nats://nats:4222", "--env", "LOGBRAID_NATS_USER=worker",
 		"--env", "LOGBRAID_NATS_PASSWORD_FILE=/run/secrets/password", "--env", "LOGBRAID_NATS_INBOX=_INBOX.worker",
-		"--env", "LOGBRAID_APP=trials", "--env", "LOGBRAID_BUFFER_DIR=/var/lib/logbraid/buffer", image)
+		"--env", "LOGBRAID_APP=trials", "--env", "LOGBRAID_DELIVERY="+p.delivery(), "--env", "LOGBRAID_BUFFER_DIR=/var/lib/logbraid/buffer", image)
 	harness.Within(p.t, patience, "what the job printed", func() bool {
 		logs := p.printed("collector")
 		return strings.Contains(logs, "] table loaded") && strings.Contains(logs, "] no such row")
 	})
+}
+
+// delivery is what the collector's container is set to.
+func (p *project) delivery() string {
+	p.t.Helper()
+	for v := range strings.Lines(docker(p.t, "inspect", "--format", `{{range .Config.Env}}{{println .}}{{end}}`, p.containers("collector")[0])) {
+		if d, ok := strings.CutPrefix(strings.TrimSpace(v), "LOGBRAID_DELIVERY="); ok {
+			return d
+		}
+	}
+	p.t.Fatal("the collector's container has no LOGBRAID_DELIVERY")
+	return ""
 }
 
 // image is one of the project's own, whichever way this Compose names them.

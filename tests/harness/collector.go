@@ -21,6 +21,7 @@ type CollectorSpec struct {
 	Handlers []string // empty: json://DIR/app.jsonl
 	FSync    string
 	Prefix   string // of the subjects; "": logs
+	Delivery string // direct or stream; "": direct
 	// Clock, unless it is zero, is what time it is for the collector: it stands still until "SetClock".
 	Clock time.Time
 }
@@ -102,7 +103,7 @@ func playCollector(r *Role) error {
 	}
 	begin := time.Now()
 	c, err := collector.Start(context.Background(), collector.Config{
-		Dir: spec.Dir, Handlers: spec.Handlers, FSync: spec.FSync, Prefix: spec.Prefix, Clock: clock.tell, Version: "test",
+		Dir: spec.Dir, Handlers: spec.Handlers, FSync: spec.FSync, Prefix: spec.Prefix, Delivery: spec.Delivery, Clock: clock.tell, Version: "test",
 		NATS:        natsconn.Config{URL: spec.URL, Name: "collector under test"},
 		Diagnostics: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
