@@ -125,14 +125,19 @@ func playCollector(r *Role) error {
 
 // CollectorStats are a collector's counters as they come out of its process.
 type CollectorStats struct {
-	collector.Stats        // without Stalled, an error, which does not survive the way through JSON
-	StalledBy       string // its text
+	collector.Stats        // without Stalled and Stream.Trouble: an error does not survive the way through JSON
+	StalledBy       string // the text of Stalled
+	StreamTrouble   string // the text of Stream.Trouble
 }
 
 func plainStats(s collector.Stats) CollectorStats {
 	plain := CollectorStats{Stats: s}
 	if s.Stalled != nil {
 		plain.Stats.Stalled, plain.StalledBy = nil, s.Stalled.Error()
+	}
+	if s.Stream != nil && s.Stream.Trouble != nil {
+		stream := *s.Stream
+		plain.Stats.Stream, plain.StreamTrouble, stream.Trouble = &stream, s.Stream.Trouble.Error(), nil
 	}
 	return plain
 }
