@@ -17,8 +17,7 @@ func TestStreamsThatAreRefused(t *testing.T) {
 	if err := refuse(good, good); err != nil {
 		t.Fatalf("our own stream: %v", err)
 	}
-	var all jetstream.StreamConfig
-	all = good
+	all := good
 	for _, tt := range []struct {
 		reason string
 		change func(c *jetstream.StreamConfig)

@@ -3,7 +3,6 @@
 package faults
 
 import (
-	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -55,7 +54,7 @@ func TestFault34Flood(t *testing.T) {
 			}
 		}
 		share := float64(each) / float64(last-first+1)
-		t.Log(fmt.Sprintf("%s: %.0f %% of %d lines", w.Name, 100*share, last-first+1))
+		t.Logf("%s: %.0f %% of %d lines", w.Name, 100*share, last-first+1)
 		if share < 0.25/2 {
 			t.Errorf("%s got %.1f %% of what was written while it delivered its own", w.Name, 100*share)
 		}
