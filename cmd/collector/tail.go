@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -27,6 +28,7 @@ import (
 type tailFlags struct {
 	level, since, grep             string
 	loggers, apps, workers, fields []string
+	dir                            string
 	json                           bool
 }
 
@@ -38,11 +40,15 @@ func newTailCommand() *cobra.Command {
 beside the collector, which does not wait for it; records that did not reach it,
 it counts on standard error.
 
+With --dir it reads beside an embedded master of the same user on this machine, and
+takes from its log directory where the server is, and a token.
+
 In stream delivery --since shows older records first, as far as the stream still
 has them.
 
 It ends at Ctrl-C, and when nobody reads its output any more.`,
 		Example: `  collector tail --level warn --worker 'w1,w2'
+  collector tail --dir logs
   collector tail --logger 'etl.*' --grep 'timeout|refused'
   collector tail --delivery stream --since 15m --json | jq .msg`,
 		Args: cobra.NoArgs,
@@ -56,6 +62,7 @@ It ends at Ctrl-C, and when nobody reads its output any more.`,
 	fs.StringArrayVar(&t.fields, "field", nil, "show records with this field: KEY=VALUE")
 	fs.StringVar(&t.grep, "grep", "", "show records whose text this regular expression finds")
 	fs.StringVar(&t.since, "since", "", "begin at a time, or so long ago (15m); stream delivery only")
+	fs.StringVar(&t.dir, "dir", "", "log directory of an embedded master, to read beside it")
 	fs.BoolVar(&t.json, "json", false, "write the records as they are")
 	flags.Add(fs, new(settings.Reader))
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -78,7 +85,20 @@ It ends at Ctrl-C, and when nobody reads its output any more.`,
 // load reads everything that was given; the error lists all that is wrong with it.
 func (t *tailFlags) load(fs *pflag.FlagSet, now time.Time) (consumer.Config, *regexp.Regexp, error) {
 	var s settings.Reader
-	values, err := settings.Loader{Flag: flags.Given(fs)}.Load(&s)
+	var l problem.List
+	environ := os.Environ()
+	if t.dir != "" {
+		handed, bad := settings.ReadEnv(settings.ReaderEnv(t.dir))
+		if bad != nil {
+			l.Add("--dir", t.dir, fmt.Sprintf("no embedded master of this user has written there: %v", bad), "logs")
+		}
+		for _, e := range handed {
+			name, _, _ := strings.Cut(e, "=")
+			environ = slices.DeleteFunc(environ, func(other string) bool { return strings.HasPrefix(other, name+"=") })
+		}
+		environ = append(environ, handed...)
+	}
+	values, err := settings.Loader{Environ: environ, Flag: flags.Given(fs)}.Load(&s)
 	cfg := consumer.Config{NATS: s.Config, Prefix: s.Prefix}
 	cfg.NATS.Name = "logbraid tail"
 	if !cfg.NATS.Configured() {
@@ -87,7 +107,6 @@ func (t *tailFlags) load(fs *pflag.FlagSet, now time.Time) (consumer.Config, *re
 	if s.Delivery == "stream" {
 		cfg.Stream = s.Stream
 	}
-	var l problem.List
 	if t.level != "" {
 		var bad error
 		if cfg.Filter.Level, bad = record.ParseLevel(t.level); bad != nil {

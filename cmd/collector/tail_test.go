@@ -293,3 +293,21 @@ func TestTailColors(t *testing.T) {
 		t.Errorf("%v\n%q", colors, shown.String())
 	}
 }
+
+// --dir: beside an embedded master, with what that left in its log directory, and whatever the environment says.
+func TestTailDir(t *testing.T) {
+	dir := t.TempDir()
+	m := harness.StartMaster(t, harness.MasterSpec{Dir: dir})
+	p := startProgram(t, t.TempDir(), []string{"NATS_URL=nats://127.0.0.1:1", "LOGBRAID_NATS_USER=somebody", "LOGBRAID_NATS_PASSWORD=else"},
+		"tail", "--dir", dir, "--worker", "w1")
+	w := harness.StartWorker(t, "w1", harness.WorkerSpec{Serve: true}, m.WorkerEnv("w1"))
+	harness.Until(t, "tail to show a record", func() bool {
+		w.Log(1)
+		return strings.Contains(p.Stdout(), "[w1]")
+	})
+
+	code, _, stderr := runProgram(t, t.TempDir(), nil, "tail", "--dir", "nowhere")
+	if code != 2 || !strings.Contains(stderr, "--dir") || !strings.Contains(stderr, "nowhere") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}

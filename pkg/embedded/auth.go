@@ -24,11 +24,12 @@ import (
 const maxToken = 4096
 
 // auth is the broker's gate. Who connects through the master's own process may
-// do everything. Everybody else needs a worker's token, and may then publish to
-// that worker's subject and listen on that worker's inbox: nothing else.
+// do everything. With a worker's token one may publish to that worker's subject and
+// listen on that worker's inbox: nothing else. With the readers' token one may
+// listen: see readerPermissions.
 //
 // A token is one line, `<worker>.<secret>`, in the file tokens/<worker>, where
-// <worker> is the name as it stands in the subject (record.Token). The file is
+// <worker> is the name as it stands in the subject (record.Token), or reader. The file is
 // the only copy: it is read at every connect, so a token that was rotated or
 // deleted counts from then on, and check ends the connections that used the old one.
 //
@@ -37,6 +38,7 @@ type auth struct {
 	dir    string // the tokens
 	prefix string
 	app    string
+	stream string // "" in direct delivery
 
 	mu       sync.Mutex
 	sessions map[uint64]session // by the server's client id
@@ -45,7 +47,7 @@ type auth struct {
 
 // session is a connection that was let in, and with what.
 type session struct {
-	worker string // as in the subject
+	worker string // as in the subject, or reader
 	sum    [sha256.Size]byte
 }
 
@@ -80,31 +82,38 @@ func (a *auth) Check(c server.ClientAuthentication) bool {
 	if subtle.ConstantTimeCompare(sum[:], wantSum[:]) != 1 {
 		return false
 	}
-	name, err := record.Untoken(worker)
-	if err != nil {
-		return false
+	if worker == reader {
+		c.RegisterUser(&server.User{Username: "reader", Permissions: readerPermissions(a.prefix, a.stream)})
+	} else {
+		name, err := record.Untoken(worker)
+		if err != nil {
+			return false
+		}
+		c.RegisterUser(&server.User{
+			Username: "worker " + worker,
+			Permissions: &server.Permissions{
+				Publish:   &server.SubjectPermission{Allow: []string{record.Subject(a.prefix, a.app, name)}},
+				Subscribe: &server.SubjectPermission{Allow: []string{inbox(worker) + ".>"}},
+			},
+		})
 	}
-	c.RegisterUser(&server.User{
-		Username: "worker " + worker,
-		Permissions: &server.Permissions{
-			Publish:   &server.SubjectPermission{Allow: []string{record.Subject(a.prefix, a.app, name)}},
-			Subscribe: &server.SubjectPermission{Allow: []string{inbox(worker) + ".>"}},
-		},
-	})
 	a.mu.Lock()
 	a.sessions[c.GetID()] = session{worker: worker, sum: sum}
 	a.mu.Unlock()
 	return true
 }
 
-// inbox is the prefix of the subjects on which a worker awaits acknowledgements.
+// inbox is the prefix of the subjects on which a worker awaits acknowledgements, and a reader what it asked for.
 func inbox(worker string) string { return "_INBOX_" + worker }
 
-// tokenWorker gives the worker that a token claims to be of, in subject form.
+// tokenWorker gives the worker that a token claims to be of, in subject form, or reader.
 func tokenWorker(token string) (string, bool) {
 	worker, secret, ok := strings.Cut(token, ".")
 	if !ok || secret == "" {
 		return "", false
+	}
+	if worker == reader {
+		return worker, true
 	}
 	name, err := record.Untoken(worker)
 	if err != nil || record.Token(name) != worker {
@@ -135,8 +144,10 @@ func (a *auth) read(worker string) (string, error) {
 
 // issue returns the path of the worker's token file, which it makes if there is
 // none. An existing one is kept: workers of a master that was killed still use it.
-func (a *auth) issue(name string) (string, error) {
-	worker := record.Token(name)
+func (a *auth) issue(name string) (string, error) { return a.issueAs(record.Token(name)) }
+
+// issueAs is issue for a worker as it stands in the subject, or reader.
+func (a *auth) issueAs(worker string) (string, error) {
 	path := filepath.Join(a.dir, worker)
 	token, err := a.read(worker)
 	switch {
@@ -144,15 +155,15 @@ func (a *auth) issue(name string) (string, error) {
 		if of, ok := tokenWorker(token); ok && of == worker {
 			return path, nil
 		}
-		return "", fmt.Errorf("read token of worker %q: %s does not hold a token of this worker; delete it and it is made again", name, path)
+		return "", fmt.Errorf("read token of worker %q: %s does not hold a token of this worker; delete it and it is made again", worker, path)
 	case !errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("read token of worker %q: %w", name, err)
+		return "", fmt.Errorf("read token of worker %q: %w", worker, err)
 	}
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // never fails since Go 1.24
 	token = worker + "." + base64.RawURLEncoding.EncodeToString(secret[:])
 	if err := writeFile(path, token+"\n"); err != nil {
-		return "", fmt.Errorf("write token of worker %q: %w", name, err)
+		return "", fmt.Errorf("write token of worker %q: %w", worker, err)
 	}
 	return path, nil
 }

@@ -58,6 +58,9 @@ func Start(ctx context.Context, cfg Config) (_ *Master, err error) {
 	}
 	m := &Master{cfg: cfg, state: stateOf(dir), earlier: map[string]uint64{}, publishers: map[string]*publisher.Publisher{}}
 	m.auth = newAuth(m.state.tokens(), cfg.Prefix, cfg.App)
+	if cfg.Delivery == collector.DeliveryStream {
+		m.auth.stream = cfg.Stream.Name
+	}
 
 	// Until the collector holds the lock on the directory nothing in it may be
 	// changed: a second master comes as far as a port of its own and a refusal. The
@@ -99,6 +102,9 @@ func Start(ctx context.Context, cfg Config) (_ *Master, err error) {
 	if err = m.state.announce(m.broker.url()); err != nil {
 		return nil, fmt.Errorf("start master: %w", err)
 	}
+	if err = m.admitReaders(dir); err != nil {
+		return nil, fmt.Errorf("start master: %w", err)
+	}
 	if m.conn, err = natsconn.Connect(m.inProcess("orphans"), natsconn.LogHooks(cfg.Diagnostics)); err != nil {
 		return nil, fmt.Errorf("start master: %w", err)
 	}
@@ -136,8 +142,8 @@ func (m *Master) inProcess(name string) natsconn.Config {
 	return natsconn.Config{InProcess: m.broker, Name: "logbraid " + name}
 }
 
-// URL is the broker's address, nats://127.0.0.1:PORT. Only who holds a worker's
-// token is let in; see [Master.WorkerEnv].
+// URL is the broker's address, nats://127.0.0.1:PORT. Only who holds a token is let
+// in; see [Master.WorkerEnv] and [Master.ReaderEnv].
 func (m *Master) URL() string { return m.broker.url() }
 
 // Collector is the collector, for Rotate and Reopen. Closing it is for Close.
@@ -168,16 +174,22 @@ func (m *Master) WorkerEnv(name string) []string {
 		"LOGBRAID_STREAM=" + m.cfg.Stream.Name,
 		"LOGBRAID_BUFFER_DIR=" + m.state.buffer(),
 	}
-	// Credentials that the master itself was given for something else must not
-	// compete with the token.
-	for _, other := range []string{"CREDS", "NKEY", "TOKEN", "USER", "PASSWORD", "PASSWORD_FILE", "CERT", "KEY", "CA"} {
-		env = append(env, "LOGBRAID_NATS_"+other+"=")
-	}
+	env = append(env, noOtherCredentials()...)
 	if m.cfg.Buffer > 0 {
 		env = append(env, "LOGBRAID_BUFFER="+strconv.Itoa(m.cfg.Buffer))
 	}
 	if m.cfg.Levels != "" {
 		env = append(env, "LOGBRAID_LEVELS="+m.cfg.Levels)
+	}
+	return env
+}
+
+// noOtherCredentials unsets what the master itself, or whoever starts the program, was given for something else:
+// it must not compete with the token.
+func noOtherCredentials() []string {
+	var env []string
+	for _, other := range []string{"CREDS", "NKEY", "TOKEN", "USER", "PASSWORD", "PASSWORD_FILE", "CERT", "KEY", "CA"} {
+		env = append(env, "LOGBRAID_NATS_"+other+"=")
 	}
 	return env
 }

@@ -15,7 +15,8 @@ import (
 // and its journal there too; whoever holds that lock owns all of it (I7).
 //
 //	address          nats://127.0.0.1:PORT, read by workers at every dial
-//	tokens/<worker>  a worker's token, 0600
+//	tokens/<worker>  a worker's token, 0600; tokens/=reader the readers'
+//	reader.env       the environment of those who read the log, without the token
 //	buffer/          ring files and crash outputs of the workers
 //	stream/          the broker's store, in stream delivery
 //	stream.lock      who has it: NATS itself takes no lock
