@@ -118,7 +118,7 @@ func (e *wrapped) setenv(name, value string) {
 func (e *wrapped) run(ctx context.Context, stderr io.Writer) error {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, child.StopSignals...)
-	defer signal.Stop(signals)
+	// For good: one more signal behind the end must not turn the child's exit code into a death.
 	child.SurvivePipe()
 
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))

@@ -56,7 +56,7 @@ const samePress = 300 * time.Millisecond
 func (p *program) run(ctx context.Context, stdout, stderr io.Writer) error {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(signals)
+	// For good: all is said when this returns, and one more signal must not turn the exit code into a death.
 	// A reader of our standard output that goes away must not take the log with
 	// it: the console handler gets an error instead.
 	signal.Ignore(syscall.SIGPIPE)

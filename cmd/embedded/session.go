@@ -66,7 +66,7 @@ func (o *options) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, child.StopSignals...)
-	defer signal.Stop(signals)
+	// For good: one more signal behind the end must not turn the exit code into a death.
 	child.SurvivePipe()
 
 	s := &session{options: o, progress: newProgress(stderr), began: time.Now()}

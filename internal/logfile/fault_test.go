@@ -60,7 +60,7 @@ func TestEveryCallFails(t *testing.T) {
 		for _, fault := range faults {
 			t.Run(fmt.Sprint(policy, "/", fault.name), func(t *testing.T) {
 				failed := 0
-				for n := 1; ; n++ {
+				for n := 1; ; n += stride {
 					m := newDisk().mount()
 					m.plan = func(call int, _, _ string) outcome {
 						if call == n {
@@ -128,7 +128,7 @@ func TestEveryCallIsTheLast(t *testing.T) {
 	for _, policy := range policies {
 		for _, end := range ends {
 			t.Run(fmt.Sprint(policy, "/", end.name), func(t *testing.T) {
-				for n := 1; ; n++ {
+				for n := 1; ; n += stride {
 					disk := newDisk()
 					m := disk.mount()
 					m.plan = func(call int, _, _ string) outcome {

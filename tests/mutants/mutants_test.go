@@ -26,8 +26,8 @@ var mutants = []mutant{
 	{
 		name: "ack before the commit", rule: "I5: an acknowledgement only after the checkpoint",
 		file: "pkg/collector/writer.go",
-		from: "	w.store.Commit(logfile.Commit{Runs: g.deltas}, func",
-		to:   "	w.source.committed(g)\n	g.answers = nil\n	w.store.Commit(logfile.Commit{Runs: g.deltas}, func",
+		from: "	w.store.Commit(logfile.Commit{Runs: g.deltas, Source: g.source}, func",
+		to:   "	w.source.committed(g)\n	g.answers = nil\n	w.store.Commit(logfile.Commit{Runs: g.deltas, Source: g.source}, func",
 		in:   "./pkg/collector", tests: "TestCommitFails|TestDiskFullAndBack",
 	},
 	{
