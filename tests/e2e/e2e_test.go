@@ -21,28 +21,49 @@ type system struct {
 	ask    func(command string)
 }
 
-// arrangements are the two ways to run the product: everything in the master, or a broker and a collector of their own.
-var arrangements = map[string]func(t *testing.T, dir string, handlers []string) system{
-	"embedded": func(t *testing.T, dir string, handlers []string) system {
-		m := harness.StartMaster(t, harness.MasterSpec{Dir: dir, Handlers: handlers})
-		return system{
-			worker: m.WorkerEnv,
-			stop:   func() harness.CollectorStats { s := m.Stats(); m.Stop(); return s },
-			ask:    func(command string) { m.Ask(command, nil) },
-		}
-	},
-	"external": func(t *testing.T, dir string, handlers []string) system {
-		b := harness.StartBroker(t, harness.BrokerSpec{})
-		c := harness.StartCollector(t, harness.CollectorSpec{URL: b.URL, Dir: dir, Handlers: handlers})
-		return system{
-			worker: func(name string, more ...string) harness.Option { return harness.PlainEnv(b.URL, name, more...) },
-			stop:   func() harness.CollectorStats { s := c.Stats(); c.Stop(); b.Stop(); return s },
-			ask:    func(command string) { c.Ask(command, nil) },
-		}
-	},
+// An arrangement is a way to run the product.
+type arrangement func(t *testing.T, dir string, handlers []string) system
+
+// arrangements are the ways to run the product: everything in the master, or a broker and a collector of their own; each in both
+// deliveries.
+var arrangements = map[string]arrangement{
+	"embedded":        embedded("direct"),
+	"external":        external("direct"),
+	"embedded stream": embedded("stream"),
+	"external stream": external("stream"),
 }
 
-func each(t *testing.T, f func(t *testing.T, arrange func(t *testing.T, dir string, handlers []string) system)) {
+func embedded(delivery string) arrangement {
+	return func(t *testing.T, dir string, handlers []string) system {
+		m := harness.StartMaster(t, harness.MasterSpec{Dir: dir, Handlers: handlers, Delivery: delivery})
+		return system{
+			worker: m.WorkerEnv,
+			// In stream delivery a worker's Close waits for the stream, not for the log.
+			stop: func() harness.CollectorStats { m.CatchUp(); s := m.Stats(); m.Stop(); return s },
+			ask:  func(command string) { m.Ask(command, nil) },
+		}
+	}
+}
+
+func external(delivery string) arrangement {
+	return func(t *testing.T, dir string, handlers []string) system {
+		spec := harness.BrokerSpec{}
+		if delivery == "stream" {
+			spec.Store = t.TempDir()
+		}
+		b := harness.StartBroker(t, spec)
+		c := harness.StartCollector(t, harness.CollectorSpec{URL: b.URL, Dir: dir, Handlers: handlers, Delivery: delivery})
+		return system{
+			worker: func(name string, more ...string) harness.Option {
+				return harness.PlainEnv(b.URL, name, append(more, "LOGBRAID_DELIVERY="+delivery)...)
+			},
+			stop: func() harness.CollectorStats { c.CatchUp(); s := c.Stats(); c.Stop(); b.Stop(); return s },
+			ask:  func(command string) { c.Ask(command, nil) },
+		}
+	}
+}
+
+func each(t *testing.T, f func(t *testing.T, arrange arrangement)) {
 	for _, name := range []string{"embedded", "external"} {
 		t.Run(name, func(t *testing.T) { f(t, arrangements[name]) })
 	}
@@ -69,42 +90,49 @@ func count(t *testing.T, stats harness.CollectorStats, reports []harness.WorkerR
 	}
 }
 
-// Eight workers, through each front end, of 20,000 records each.
+// Eight workers, through each front end, of 20,000 records each; 5,000 once, to save time.
 func TestEightWorkers(t *testing.T) {
-	each(t, func(t *testing.T, arrange func(t *testing.T, dir string, handlers []string) system) {
-		dir, ledgers := t.TempDir(), t.TempDir()
-		handlers, logs := harness.Logs(dir)
-		s := arrange(t, dir, handlers)
-		var workers []*harness.Worker
-		for i := range 8 {
-			name := fmt.Sprintf("w%d", i+1)
-			front := harness.FrontEnds()[i%len(harness.FrontEnds())]
-			workers = append(workers, harness.StartWorker(t, name, harness.WorkerSpec{
-				Ledger: ledgers, Records: 20_000, FrontEnd: front, Payload: 60,
-				Loggers: []string{"etl.load", "etl.extract", "orders"}, Levels: []string{"info", "warn", "error"},
-			}, s.worker(name)))
+	for _, tt := range []struct {
+		name    string
+		records int
+	}{{"embedded", 20_000}, {"external", 20_000}, {"embedded stream", 20_000}, {"external stream", 5_000}} {
+		t.Run(tt.name, func(t *testing.T) { eightWorkers(t, arrangements[tt.name], tt.records) })
+	}
+}
+
+func eightWorkers(t *testing.T, arrange arrangement, records int) {
+	dir, ledgers := t.TempDir(), t.TempDir()
+	handlers, logs := harness.Logs(dir)
+	s := arrange(t, dir, handlers)
+	var workers []*harness.Worker
+	for i := range 8 {
+		name := fmt.Sprintf("w%d", i+1)
+		front := harness.FrontEnds()[i%len(harness.FrontEnds())]
+		workers = append(workers, harness.StartWorker(t, name, harness.WorkerSpec{
+			Ledger: ledgers, Records: records, FrontEnd: front, Payload: 60,
+			Loggers: []string{"etl.load", "etl.extract", "orders"}, Levels: []string{"info", "warn", "error"},
+		}, s.worker(name)))
+	}
+	var reports []harness.WorkerReport
+	for _, w := range workers {
+		reports = append(reports, w.Report())
+	}
+	count(t, s.stop(), reports)
+	for _, r := range harness.Check(t, ledgers, logs...) {
+		if r.Records != 8*records {
+			t.Errorf("%s holds %d records", r.Path, r.Records)
 		}
-		var reports []harness.WorkerReport
-		for _, w := range workers {
-			reports = append(reports, w.Report())
-		}
-		count(t, s.stop(), reports)
-		for _, r := range harness.Check(t, ledgers, logs...) {
-			if r.Records != 160_000 {
-				t.Errorf("%s holds %d records", r.Path, r.Records)
+		for name, n := range r.PerWorker {
+			if name != "collector" && n != records {
+				t.Errorf("%s holds %d lines of %s", r.Path, n, name)
 			}
-			for name, n := range r.PerWorker {
-				if name != "collector" && n != 20_000 {
-					t.Errorf("%s holds %d lines of %s", r.Path, n, name)
-				}
-			}
 		}
-	})
+	}
 }
 
 // One publisher, 32 goroutines: each one's records are in its order.
 func TestManyGoroutines(t *testing.T) {
-	each(t, func(t *testing.T, arrange func(t *testing.T, dir string, handlers []string) system) {
+	each(t, func(t *testing.T, arrange arrangement) {
 		dir, ledgers := t.TempDir(), t.TempDir()
 		handlers, logs := harness.Logs(dir)
 		s := arrange(t, dir, handlers)
@@ -117,9 +145,15 @@ func TestManyGoroutines(t *testing.T) {
 
 // 200 workers that live only for ten records each: twenty at a time, so that starts, closes and connections overlap.
 func TestShortLivedWorkers(t *testing.T) {
+	for _, name := range []string{"embedded", "embedded stream"} {
+		t.Run(name, func(t *testing.T) { shortLived(t, arrangements[name]) })
+	}
+}
+
+func shortLived(t *testing.T, arrange arrangement) {
 	dir, ledgers := t.TempDir(), t.TempDir()
 	handlers, logs := harness.Logs(dir)
-	s := arrangements["embedded"](t, dir, handlers)
+	s := arrange(t, dir, handlers)
 	var reports []harness.WorkerReport
 	var running []*harness.Worker
 	for i := range 200 {
@@ -141,7 +175,7 @@ func TestShortLivedWorkers(t *testing.T) {
 
 // Three files by logger, one by level, and one for each logger.
 func TestRouting(t *testing.T) {
-	each(t, func(t *testing.T, arrange func(t *testing.T, dir string, handlers []string) system) {
+	each(t, func(t *testing.T, arrange arrangement) {
 		dir, ledgers := t.TempDir(), t.TempDir()
 		path := func(name string) string { return filepath.Join(dir, name) }
 		loggers := []string{"orders", "trades.equity", "trades", "etl.load"}

@@ -47,10 +47,16 @@ func read(t *testing.T, path string) []map[string]any {
 
 // What any NATS client publishes, with JSON and without, becomes a record that is marked as foreign.
 func TestForeignRecords(t *testing.T) {
+	for _, delivery := range []string{"direct", "stream"} {
+		t.Run(delivery, func(t *testing.T) { foreignRecords(t, delivery) })
+	}
+}
+
+func foreignRecords(t *testing.T, delivery string) {
 	dir := t.TempDir()
-	b := harness.StartBroker(t, harness.BrokerSpec{})
+	b := harness.StartBroker(t, harness.BrokerSpec{Store: t.TempDir()})
 	handlers, logs := harness.Logs(dir)
-	c := harness.StartCollector(t, harness.CollectorSpec{URL: b.URL, Dir: dir, Handlers: handlers})
+	c := harness.StartCollector(t, harness.CollectorSpec{URL: b.URL, Dir: dir, Handlers: handlers, Delivery: delivery})
 	nc := connect(t, b.URL)
 	for _, payload := range []string{
 		`{"msg":"hi","level":"WARN","n":7}`,

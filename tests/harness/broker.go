@@ -14,8 +14,9 @@ import (
 
 // A BrokerSpec describes an external nats-server process.
 type BrokerSpec struct {
-	Port int      // 0: a free one
-	Args []string // further arguments, as on nats-server's command line
+	Port  int      // 0: a free one
+	Store string   // directory of JetStream's store, kept over Kill and Restart; "": no JetStream
+	Args  []string // further arguments, as on nats-server's command line
 }
 
 // A Broker is a nats-server in a process of its own: the server of go.mod's version with its own command line, as its main does it.
@@ -53,6 +54,9 @@ func playBroker(r *Role) error {
 		return err
 	}
 	args := append([]string{"-a", "127.0.0.1", "-p", strconv.Itoa(spec.Port)}, spec.Args...)
+	if spec.Store != "" {
+		args = append(args, "-js", "-sd", spec.Store)
+	}
 	nothing := func() {}
 	options, err := server.ConfigureOptions(flag.NewFlagSet("nats-server", flag.ContinueOnError), args, nothing, nothing, nothing)
 	if err != nil {

@@ -22,6 +22,7 @@ type CollectorSpec struct {
 	FSync    string
 	Prefix   string // of the subjects; "": logs
 	Delivery string // direct or stream; "": direct
+	MaxBytes int64  // of the stream; 0: the product's default
 	// Clock, unless it is zero, is what time it is for the collector: it stands still until "SetClock".
 	Clock time.Time
 }
@@ -77,6 +78,19 @@ func (c *Collector) Stats() CollectorStats {
 	return s
 }
 
+// CatchUp waits until the collector has written everything that its stream holds now; in direct delivery there is nothing to wait for.
+func (c *Collector) CatchUp() {
+	c.t.Helper()
+	c.Process.catchUp()
+}
+
+func (p *Process) catchUp() {
+	p.t.Helper()
+	if answer := p.Asked("catchup"); answer != "null" {
+		p.t.Fatalf("catch up: %s", answer)
+	}
+}
+
 // SetClock sets the clock of a collector whose spec has one.
 func (c *Collector) SetClock(to time.Time) {
 	c.t.Helper()
@@ -103,7 +117,8 @@ func playCollector(r *Role) error {
 	}
 	begin := time.Now()
 	c, err := collector.Start(context.Background(), collector.Config{
-		Dir: spec.Dir, Handlers: spec.Handlers, FSync: spec.FSync, Prefix: spec.Prefix, Delivery: spec.Delivery, Clock: clock.tell, Version: "test",
+		Dir: spec.Dir, Handlers: spec.Handlers, FSync: spec.FSync, Prefix: spec.Prefix, Delivery: spec.Delivery,
+		Stream: collector.StreamConfig{MaxBytes: spec.MaxBytes}, Clock: clock.tell, Version: "test",
 		NATS:        natsconn.Config{URL: spec.URL, Name: "collector under test"},
 		Diagnostics: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})

@@ -18,6 +18,8 @@ type MasterSpec struct {
 	Dir      string
 	Handlers []string // empty: the product's defaults
 	FSync    string
+	Delivery string // direct or stream; "": direct
+	MaxBytes int64  // of the stream; 0: the product's default
 }
 
 // A Master is pkg/embedded in a process of its own. Its workers are children of the test, so that they outlive it.
@@ -64,6 +66,12 @@ func (m *Master) Stats() CollectorStats {
 	return s
 }
 
+// CatchUp is Collector.CatchUp for the master's.
+func (m *Master) CatchUp() {
+	m.t.Helper()
+	m.Process.catchUp()
+}
+
 func playMaster(r *Role) error {
 	var spec MasterSpec
 	if err := r.Spec(&spec); err != nil {
@@ -71,6 +79,7 @@ func playMaster(r *Role) error {
 	}
 	m, err := embedded.Start(context.Background(), embedded.Config{
 		Dir: spec.Dir, App: "etl", Handlers: spec.Handlers, FSync: spec.FSync,
+		Delivery: spec.Delivery, Stream: collector.StreamConfig{MaxBytes: spec.MaxBytes},
 		Diagnostics: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
@@ -90,6 +99,10 @@ func answer(c *collector.Collector, word string) (any, error) {
 	switch word {
 	case "stats":
 		return plainStats(c.Stats()), nil
+	case "catchup":
+		ctx, cancel := context.WithTimeout(context.Background(), Guard)
+		defer cancel()
+		return nil, c.CatchUp(ctx)
 	case "rotate":
 		return nil, c.Rotate(context.Background())
 	case "reopen":
