@@ -21,13 +21,27 @@ func TestMain(m *testing.M) {
 
 // Sixty kills over both layouts, at least 300,000 accepted records: 0 lost, 0 duplicated, 0 out of order, 0 torn.
 func TestKill9(t *testing.T) {
-	accepted, kills := 0, 0
-	for _, o := range []Options{
+	sixty(t, []Options{
 		{Seed: 1, Cycles: 15, Layout: "embedded", FSync: "1s"},
 		{Seed: 2, Cycles: 15, Layout: "external", FSync: "1s"},
 		{Seed: 3, Cycles: 15, Layout: "embedded", FSync: "always"},
 		{Seed: 4, Cycles: 15, Layout: "external", FSync: "never"},
-	} {
+	})
+}
+
+// The same in stream delivery; once with a stream that is full again and again.
+func TestKill9Stream(t *testing.T) {
+	sixty(t, []Options{
+		{Delivery: "stream", Seed: 5, Cycles: 20, Layout: "embedded", FSync: "1s"},
+		{Delivery: "stream", Seed: 6, Cycles: 20, Layout: "external", FSync: "1s", MaxBytes: 2 << 20},
+		{Delivery: "stream", Seed: 7, Cycles: 20, Layout: "external", FSync: "never"},
+	})
+}
+
+func sixty(t *testing.T, runs []Options) {
+	t.Helper()
+	accepted, kills := 0, 0
+	for _, o := range runs {
 		t.Run(o.Layout+" fsync="+o.FSync, func(t *testing.T) {
 			r := Run(t, o)
 			t.Log(r)

@@ -6,6 +6,7 @@
 //
 //	go test ./tests/crash/                                  a few dozen cycles
 //	go run ./tests/crash/cmd --cycles 1000 --seed 7         the long run
+//	go run ./tests/crash/cmd --delivery stream --cycles 500 --seed 7
 //
 // One cycle: every worker logs its share; at a moment that the seed chooses within it, a victim that the seed chooses (a worker,
 // the collector, the broker, the master, or all of them at once, as a process group) is killed, sometimes once more while it

@@ -26,11 +26,15 @@ type Options struct {
 	Records int    // that each worker logs in a cycle; 0: 2,000
 	FSync   string // "": by the seed
 	Victim  string // "": by the seed, anew in each cycle
+
+	Delivery string // direct or stream; "": direct
+	MaxBytes int64  // of the stream; 0: the product's default
 }
 
 // A Result is what a run showed. Whatever was wrong has failed the test.
 type Result struct {
 	Layout   string
+	Delivery string
 	Seed     uint64
 	Kills    map[string]int
 	Accepted int // records whose log call returned
@@ -46,8 +50,8 @@ func (r Result) String() string {
 		kills = append(kills, fmt.Sprintf("%d %s", n, victim))
 	}
 	sort.Strings(kills)
-	return fmt.Sprintf("%s, seed %d: killed %s; %d records accepted from %d runs, %d written into %d files; %v",
-		r.Layout, r.Seed, strings.Join(kills, ", "), r.Accepted, r.Runs, r.Written, r.Files, r.Elapsed.Round(time.Millisecond))
+	return fmt.Sprintf("%s, %s, seed %d: killed %s; %d records accepted from %d runs, %d written into %d files; %v",
+		r.Layout, r.Delivery, r.Seed, strings.Join(kills, ", "), r.Accepted, r.Runs, r.Written, r.Files, r.Elapsed.Round(time.Millisecond))
 }
 
 // killable is a process of the layout that can be killed and comes back.
@@ -86,7 +90,7 @@ func Run(t harness.T, o Options) Result {
 	r := &run{t: t, o: o, random: rand.New(rand.NewPCG(o.Seed, 3)), ledgers: t.TempDir()}
 	r.defaults()
 	begin := time.Now()
-	r.result = Result{Layout: r.o.Layout, Seed: o.Seed, Kills: map[string]int{}}
+	r.result = Result{Layout: r.o.Layout, Delivery: r.o.Delivery, Seed: o.Seed, Kills: map[string]int{}}
 	r.start()
 	for cycle := range r.o.Cycles {
 		r.cycle(cycle)
@@ -108,6 +112,9 @@ func (r *run) defaults() {
 	}
 	if r.o.Records == 0 {
 		r.o.Records = 2_000
+	}
+	if r.o.Delivery == "" {
+		r.o.Delivery = "direct"
 	}
 	if r.o.FSync == "" {
 		r.o.FSync = []string{"never", "1s", "always"}[r.random.IntN(3)]
@@ -147,7 +154,7 @@ func (r *run) start() {
 
 func (r *run) embedded(dir string, handlers []string) *layout {
 	r.t.Helper()
-	m := harness.StartMaster(r.t, harness.MasterSpec{Dir: dir, Handlers: handlers, FSync: r.o.FSync}, harness.In(r.group))
+	m := harness.StartMaster(r.t, harness.MasterSpec{Dir: dir, Handlers: handlers, FSync: r.o.FSync, Delivery: r.o.Delivery, MaxBytes: r.o.MaxBytes}, harness.In(r.group))
 	buffers := filepath.Join(dir, ".logbraid", "buffer")
 	return &layout{
 		parts:   map[string]killable{"master": m},
@@ -155,6 +162,7 @@ func (r *run) embedded(dir string, handlers []string) *layout {
 		buffers: buffers,
 		settle: func() {
 			r.drained(buffers)
+			m.CatchUp()
 			r.account(m.Stats())
 			m.Stop()
 		},
@@ -164,21 +172,28 @@ func (r *run) embedded(dir string, handlers []string) *layout {
 func (r *run) external(dir string, handlers []string) *layout {
 	r.t.Helper()
 	buffers := r.t.TempDir()
-	b := harness.StartBroker(r.t, harness.BrokerSpec{}, harness.In(r.group))
-	c := harness.StartCollector(r.t, harness.CollectorSpec{URL: b.URL, Dir: dir, Handlers: handlers, FSync: r.o.FSync}, harness.In(r.group))
+	spec := harness.BrokerSpec{}
+	if r.o.Delivery == "stream" {
+		spec.Store = r.t.TempDir()
+	}
+	b := harness.StartBroker(r.t, spec, harness.In(r.group))
+	c := harness.StartCollector(r.t, harness.CollectorSpec{URL: b.URL, Dir: dir, Handlers: handlers, FSync: r.o.FSync, Delivery: r.o.Delivery, MaxBytes: r.o.MaxBytes}, harness.In(r.group))
 	return &layout{
-		parts:   map[string]killable{"broker": b, "collector": c},
-		worker:  func(name string) harness.Option { return harness.PlainEnv(b.URL, name, "LOGBRAID_BUFFER_DIR="+buffers) },
+		parts: map[string]killable{"broker": b, "collector": c},
+		worker: func(name string) harness.Option {
+			return harness.PlainEnv(b.URL, name, "LOGBRAID_BUFFER_DIR="+buffers, "LOGBRAID_DELIVERY="+r.o.Delivery)
+		},
 		buffers: buffers,
 		settle: func() {
 			// A publisher delivers what earlier runs of its worker left; the last runs' buffers are left to collector drain.
 			ctx, cancel := context.WithTimeout(context.Background(), harness.Guard)
 			defer cancel()
-			report, err := publisher.Drain(ctx, publisher.DrainConfig{Dir: buffers, Conn: publisher.Connection{URL: b.URL}})
+			report, err := publisher.Drain(ctx, publisher.DrainConfig{Dir: buffers, Conn: publisher.Connection{URL: b.URL}, Delivery: r.o.Delivery})
 			if err != nil || report.InUse > 0 || len(report.Unreadable) > 0 {
 				r.t.Errorf("drain: %v: %+v", err, report)
 			}
 			r.drained(buffers)
+			c.CatchUp()
 			r.account(c.Stats())
 			c.Stop()
 			b.Stop()

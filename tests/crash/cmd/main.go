@@ -22,6 +22,7 @@ func long() int {
 	per := flag.Int("per", 50, "cycles of one run, over one log directory")
 	seed := flag.Uint64("seed", 1, "seed of the first run; the next have the next")
 	layout := flag.String("layout", "", "embedded, external, or empty: by the seed")
+	delivery := flag.String("delivery", "direct", "direct or stream")
 	records := flag.Int("records", 2000, "records that each goroutine logs in a cycle; three workers have four goroutines")
 	flag.Parse()
 	begin := time.Now()
@@ -31,7 +32,7 @@ func long() int {
 		t := harness.NewRunner()
 		var r crash.Result
 		good := t.Do(func() {
-			r = crash.Run(t, crash.Options{Cycles: n, Seed: s, Layout: *layout, Records: *records})
+			r = crash.Run(t, crash.Options{Cycles: n, Seed: s, Layout: *layout, Delivery: *delivery, Records: *records})
 		})
 		fmt.Println(r)
 		if !good {
