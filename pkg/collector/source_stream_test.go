@@ -193,6 +193,33 @@ func TestStreamToFile(t *testing.T) {
 	}
 }
 
+// What is in the log but not forced to the disk stays in the stream: after a power cut it would be nowhere else.
+func TestStreamPurgesBehindTheSync(t *testing.T) {
+	r := newStreamRig(t)
+	r.cfg.FSync = "24h"
+	c := r.collector()
+	p := r.publisher(t, "etl", "w1")
+	p.log(40, record.Info, "l", "a")
+	for first := uint64(1); first <= 30; first += 10 {
+		r.batch(p, first, first+9)
+	}
+	r.written(c, p, 30)
+	var aged time.Time
+	if err := c.writer.source.(*stream).free(t.Context(), &aged); err != nil {
+		t.Fatal(err)
+	}
+	if first := r.info().State.FirstSeq; first != 1 {
+		t.Errorf("what is not synced is purged up to %d", first)
+	}
+	closeNow(t, c)
+	r.cfg.FSync = "10ms"
+	c = r.collector()
+	last := r.batch(p, 31, 40)
+	r.until("what is synced is freed", func() bool { return r.info().State.FirstSeq == last })
+	closeNow(t, c)
+	r.whole(p, 40)
+}
+
 // A gap is told at once: nobody can be asked, whatever the header says of the oldest record held.
 func TestStreamGapIsToldAtOnce(t *testing.T) {
 	r := newStreamRig(t)

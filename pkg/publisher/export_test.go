@@ -1,6 +1,13 @@
 package publisher
 
-import "time"
+import (
+	"time"
+
+	"github.com/logbraid/logbraid/pkg/record"
+)
+
+// MessageID is by what a stream knows a batch.
+func MessageID(b record.Batch) string { return messageID(b) }
 
 // SetAckTimeout makes lost answers cheap.
 func SetAckTimeout(cfg *Config, d time.Duration) { cfg.ackTimeout = d }

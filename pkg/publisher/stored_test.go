@@ -221,7 +221,7 @@ func TestStreamDrainCutsElsewhere(t *testing.T) {
 	defer nc.Close()
 	m := &nats.Msg{Subject: record.Subject("logs", "etl", "w1"), Data: payload, Header: nats.Header{
 		record.HeaderName: {string(batch.AppendHeader(nil))},
-		"Nats-Msg-Id":     {fmt.Sprintf("%s.%d-%d", batch.Run, batch.First, batch.Last)},
+		"Nats-Msg-Id":     {publisher.MessageID(batch)},
 	}}
 	if _, err := nc.RequestMsg(m, limit); err != nil {
 		t.Fatal(err)

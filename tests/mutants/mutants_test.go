@@ -156,6 +156,50 @@ var mutants = []mutant{
 		to:   "",
 		in:   "./pkg/publisher", tests: "TestShedsBySeverity|TestOverflowSheds",
 	},
+
+	// Stream delivery.
+	{
+		name: "the stream is purged ahead of the sync", rule: "what is not forced to the disk stays in the stream",
+		file: "pkg/collector/stream_purge.go",
+		from: "	synced := s.synced()\n",
+		to:   "	s.mu.Lock()\n	synced := s.done\n	s.mu.Unlock()\n",
+		in:   "./pkg/collector", tests: "TestStreamPurgesBehindTheSync",
+	},
+	{
+		name: "the ring releases what the stream has not acknowledged", rule: "I3 in stream delivery: released only by a PubAck",
+		file: "pkg/publisher/courier.go",
+		from: "			if sent++; sent > 1 {",
+		to:   "			if c.stream != \"\" {\n				c.ring.Release(b.Last)\n			}\n			if sent++; sent > 1 {",
+		in:   "./pkg/publisher", tests: "TestStreamIsAwaited",
+	},
+	{
+		name: "a refusal passes for an acknowledgement", rule: "a PubAck with an error means that the batch is not stored",
+		file: "pkg/publisher/stored.go",
+		from: "		return record.Ack{Kind: ackRefused}, true",
+		to:   "		return record.Ack{Kind: record.AckCommitted, Run: b.Run, Seq: b.Last}, true",
+		in:   "./pkg/publisher", tests: "TestStreamIsAwaited",
+	},
+	{
+		name: "a batch is known by its first seq alone", rule: "ADR 6: a batch of other bytes is no resend",
+		file: "pkg/publisher/stored.go",
+		from: "	id = strconv.AppendUint(append(id, '-'), b.Last, 10)\n",
+		to:   "",
+		in:   "./pkg/publisher", tests: "TestStreamDrainCutsElsewhere",
+	},
+	{
+		name: "the stream is not looked at", rule: "I8: a stream that is not as it was left is reported",
+		file: "pkg/collector/stream_place.go",
+		from: "	f := orient(b)\n",
+		to:   "	f := finding{seq: at.Seq + 1}\n",
+		in:   "./pkg/collector", tests: "TestStreamIsNotTheOne/purged",
+	},
+	{
+		name: "a stream made anew passes for the old one", rule: "I8: it is read from its start",
+		file: "pkg/collector/stream_place.go",
+		from: "	case !b.at.Created.Equal(b.created):",
+		to:   "	case b.created.IsZero():",
+		in:   "./pkg/collector", tests: "TestOrient",
+	},
 }
 
 // Every mutant must compile and then fail a test: not all tests, but one that is there for this rule.
