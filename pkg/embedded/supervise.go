@@ -123,8 +123,9 @@ func (s *supervisor) deleted() bool {
 		if err == nil {
 			s.msgs, s.created = msgs, stream.Created
 			s.seen.Store(&stream.Created)
+			return false
 		}
-		return false
+		return s.has(stream.Created) // deleted before we saw it
 	}
 	if err == nil && os.SameFile(msgs, s.msgs) {
 		return false
