@@ -30,6 +30,7 @@ type rig struct {
 	collector *harness.Collector
 	proxy     *harness.Proxy
 	ledgers   string
+	delivery  string // "": direct
 	logs      []checker.Destination
 	reports   []harness.WorkerReport
 }
@@ -51,6 +52,9 @@ func (r *rig) worker(name string, spec harness.WorkerSpec, more ...string) *harn
 	r.t.Helper()
 	spec.Ledger = r.ledgers
 	spec.Serve = true
+	if r.delivery != "" {
+		more = append(more, "LOGBRAID_DELIVERY="+r.delivery)
+	}
 	return harness.StartWorker(r.t, name, spec, harness.PlainEnv(r.proxy.URL(), name, append(patient, more...)...))
 }
 
@@ -69,6 +73,7 @@ func (r *rig) finish(workers ...*harness.Worker) {
 // check ends the collector and has the checker judge its files: 0L0D0R0T. The counters must agree (I9).
 func (r *rig) check() harness.CollectorStats {
 	r.t.Helper()
+	r.collector.CatchUp()
 	stats := r.collector.Stats()
 	r.collector.Stop()
 	harness.Check(r.t, r.ledgers, r.logs...)

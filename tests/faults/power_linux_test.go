@@ -84,33 +84,7 @@ func TestFault06PowerCutLossIsReported(t *testing.T) {
 	powerRounds(t, disk, r, 3)
 	stats := r.collector.Stats()
 	r.collector.Stop()
-	accepted, err := checker.ReadLedgers(r.ledgers)
-	if err != nil {
-		t.Fatal(err)
-	}
-	json := r.logs[0]
-	json.LossTold = true // and then the checker holds logged = written + dropped + lost for each run
-	report, err := checker.Check(accepted, json)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Log(report)
-	if err := report.Err(); err != nil {
-		t.Error(err)
-	}
-	harness.Agree(t, json, report)
-	if stats.Lost != report.GapLost || stats.Logged != stats.Written+stats.Lost || stats.Dropped != 0 {
-		t.Errorf("the collector counts logged %d, written %d, dropped %d, lost %d; the log tells of %d", stats.Logged, stats.Written, stats.Dropped, stats.Lost, report.GapLost)
-	}
-	text, err := checker.Check(accepted, r.logs[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	for kind, n := range text.Counts {
-		if kind != checker.Lost || uint64(n) > stats.Lost {
-			t.Errorf("%d %s: %v", n, kind, text.Err())
-		}
-	}
+	lossIsTold(t, r.ledgers, r.logs, stats)
 }
 
 // Row 6 for a whole machine: master, workers and their buffers are on the disk and die with it, FSYNC=always. What Flush had

@@ -15,7 +15,13 @@ type Tmpfs struct {
 // MountTmpfs mounts a file system of so many bytes. It needs root.
 func MountTmpfs(t T, size int) *Tmpfs {
 	t.Helper()
-	fs := &Tmpfs{t: t, Dir: t.TempDir()}
+	return MountTmpfsAt(t, t.TempDir(), size)
+}
+
+// MountTmpfsAt mounts it on a directory that is there.
+func MountTmpfsAt(t T, dir string, size int) *Tmpfs {
+	t.Helper()
+	fs := &Tmpfs{t: t, Dir: dir}
 	if err := syscall.Mount("tmpfs", fs.Dir, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
 		t.Fatalf("mount tmpfs: %v", err)
 	}
