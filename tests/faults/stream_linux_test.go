@@ -42,7 +42,7 @@ func TestFault17StoreFull(t *testing.T) {
 		err = nil
 	}
 	fill()
-	w.BeginLog(20_000)
+	w.BeginLog(10_000)
 	harness.Until(t, "the master to say that the store is in trouble", func() bool {
 		fill()
 		return strings.Contains(m.Stderr(), "stream store")
@@ -58,7 +58,7 @@ func TestFault17StoreFull(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 	m.CatchUp()
-	if s := m.Stats(); s.Written != 22_000 || s.Lost != 0 || s.Dropped != 0 || s.StreamTrouble != "" {
+	if s := m.Stats(); s.Written != 12_000 || s.Lost != 0 || s.Dropped != 0 || s.StreamTrouble != "" {
 		t.Errorf("the collector counts written %d, lost %d, dropped %d; trouble %q", s.Written, s.Lost, s.Dropped, s.StreamTrouble)
 	}
 	m.Stop()

@@ -155,10 +155,10 @@ func TestFault37UnderLoad(t *testing.T) {
 			w1, w2 := r.worker("w1", steady), r.worker("w2", steady)
 			ctx, cancel := guarded()
 			defer cancel()
-			for range 4 {
+			for range 3 {
 				before := size(t, r.ledgers)
-				w1.BeginLog(2000)
-				w2.BeginLog(2000)
+				w1.BeginLog(1000)
+				w2.BeginLog(1000)
 				harness.Until(t, "a part of the load", func() bool { return size(t, r.ledgers)-before > 10_000 })
 				if err := tt.do(ctx, js); err != nil {
 					t.Fatal(err)
