@@ -2,6 +2,7 @@ package publisher_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -45,13 +46,20 @@ func startStoring(t *testing.T) *storing {
 
 func (s *storing) stream(name string, most int64) jetstream.Stream {
 	s.t.Helper()
-	st, err := s.js.CreateStream(within(s.t, limit), jetstream.StreamConfig{
-		Name: name, Subjects: []string{"logs.>"}, Discard: jetstream.DiscardNew, MaxBytes: most,
-	})
-	if err != nil {
-		s.t.Fatal(err)
+	// Behind a deletion the server tidies the store's directories away, and a stream that is made meanwhile fails once.
+	const storeFailed = 10049
+	for ctx := within(s.t, limit); ; {
+		st, err := s.js.CreateStream(ctx, jetstream.StreamConfig{
+			Name: name, Subjects: []string{"logs.>"}, Discard: jetstream.DiscardNew, MaxBytes: most,
+		})
+		var api *jetstream.APIError
+		switch {
+		case err == nil:
+			return st
+		case !errors.As(err, &api) || api.ErrorCode != storeFailed:
+			s.t.Fatal(err)
+		}
 	}
-	return st
 }
 
 // read has a collector take what the stream holds.

@@ -19,6 +19,9 @@ import (
 // notAsLeft is what the log says of a stream that somebody else has touched.
 const notAsLeft = "the stream is not as the log left it"
 
+// storeFailed is JetStream's answer to who makes a stream while it still tidies away what the last one left on the disk.
+const storeFailed = 10049
+
 // newStreamRig is a rig in stream delivery, with a stream of maxBytes; 0: the product's default.
 func newStreamRig(t *testing.T, maxBytes int64) *rig {
 	t.Helper()
@@ -92,13 +95,20 @@ var meddling = []struct {
 		if err == nil {
 			err = js.DeleteStream(ctx, "LOGS")
 		}
-		if err == nil {
+		if err != nil {
+			return err
+		}
+		for {
 			_, err = js.CreateStream(ctx, st.CachedInfo().Config)
+			var api *jetstream.APIError
+			switch {
+			case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
+				return nil // the collector was faster
+			case errors.As(err, &api) && api.ErrorCode == storeFailed:
+			default:
+				return err
+			}
 		}
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			return nil // the collector was faster
-		}
-		return err
 	}},
 	{"purged", "purged before", func(ctx context.Context, js jetstream.JetStream) error {
 		st, err := js.Stream(ctx, "LOGS")
