@@ -27,6 +27,7 @@ func ours() []Contestant {
 		{Name: "logbraid-routed", About: "the same as the first, three JSON files by route, and a text file", Run: logbraid(setting{Handlers: []string{
 			"json://DIR/app.jsonl", "json://DIR/load.jsonl?logger=etl.load", "json://DIR/{logger}.jsonl", "file://DIR/app.log",
 		}})},
+		{Name: "logbraid-stream", About: "the same as the first, stream delivery: JetStream stores, the collector reads it", Run: logbraid(setting{Handlers: one, Delivery: "stream"})},
 	}
 }
 
@@ -73,11 +74,17 @@ func logbraid(s setting) func(context.Context, *Round) (string, error) {
 			}
 		}
 		r.says = s.Says
-		// A worker is done when its Close has returned: all its records are acknowledged, so committed (I5).
+		// A worker is done when its Close has returned: all its records are acknowledged, so in direct delivery
+		// committed (I5). A stream acknowledges what it stores; there the round ends when the master has closed, behind
+		// its last commit.
 		if err := r.Workers(cmp.Or(s.Role, "logbraid-worker"), func(w int) []string { return env[w] }); err != nil {
 			return "", err
 		}
-		return r.file, r.Stop(m)
+		err = r.Stop(m)
+		if s.Delivery == "stream" {
+			r.Done()
+		}
+		return r.file, err
 	}
 }
 
@@ -86,7 +93,7 @@ func master() error {
 	if err := json.Unmarshal([]byte(os.Getenv("BENCH_SETTING")), &s); err != nil {
 		return err
 	}
-	m, err := embedded.Start(context.Background(), embedded.Config{Dir: s.Dir, App: "bench", Handlers: s.Handlers, FSync: s.FSync})
+	m, err := embedded.Start(context.Background(), embedded.Config{Dir: s.Dir, App: "bench", Handlers: s.Handlers, FSync: s.FSync, Delivery: s.Delivery})
 	if err != nil {
 		return err
 	}
