@@ -36,7 +36,7 @@ type File struct {
 	h       *handle
 	element *list.Element // in Store.open, while h is not nil
 	buffer  []byte
-	flushed int64 // how far writing back to the disk has been started
+	rolling rolling
 	seen    sight
 }
 
@@ -210,6 +210,7 @@ func (f *File) attach() error {
 		return err
 	}
 	f.h = newHandle(h, f.path)
+	f.rolling = rolling{}
 	f.element = s.open.PushFront(f)
 	s.stats.open.Store(int64(s.open.Len()))
 	info, err := h.Stat()
@@ -240,7 +241,6 @@ func (f *File) letGo() {
 	f.h = nil
 	f.store.open.Remove(f.element)
 	f.store.stats.open.Store(int64(f.store.open.Len()))
-	f.flushed = 0
 }
 
 // makeRoom closes files until one more may be open: the ones longest not
@@ -379,7 +379,7 @@ func (f *File) write() error {
 	f.st.tail = tailOf(written)
 	f.store.stats.bytes.Add(uint64(n))
 	f.store.open.MoveToFront(f.element)
-	f.writeback()
+	f.store.writeback.grew(f, int64(n))
 	return nil
 }
 

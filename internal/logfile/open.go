@@ -42,6 +42,7 @@ func open(dir string, o Options, inline bool) (*Store, *Recovery, error) {
 	}
 	s.keeper = newKeeper(o, inline)
 	s.syncer = newSyncer(s, inline)
+	s.writeback = newWriteback(inline)
 	if o.FSync.mode == modeAlways {
 		s.syncer.pipeline()
 	}

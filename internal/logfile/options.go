@@ -79,10 +79,6 @@ type FileOptions struct {
 	// FSync is the file's own policy. A commit that touches several files follows
 	// the strictest of theirs. Nil: the store's.
 	FSync *Policy
-	// Writeback, in bytes, starts writing pages to the disk, and drops them
-	// from the page cache, as the file grows in steps of this size (Linux;
-	// elsewhere it does nothing). Zero: left to the kernel.
-	Writeback int64
 }
 
 func (o *FileOptions) equal(p *FileOptions) bool {

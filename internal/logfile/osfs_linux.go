@@ -46,7 +46,6 @@ func (h *osHandle) startWriteback(from, n int64) {
 
 func (h *osHandle) dropWritten(from, n int64) {
 	h.control(func(fd int) {
-		_ = unix.SyncFileRange(fd, from, n, unix.SYNC_FILE_RANGE_WAIT_BEFORE|unix.SYNC_FILE_RANGE_WRITE|unix.SYNC_FILE_RANGE_WAIT_AFTER)
 		_ = unix.Fadvise(fd, from, n, unix.FADV_DONTNEED)
 	})
 }

@@ -15,13 +15,14 @@ import (
 // One goroutine, the writer, calls its methods; Stats and Synced may be called
 // from anywhere.
 type Store struct {
-	opts    Options // complete
-	main    *folder
-	folders []*folder // main first
-	settler *settler
-	syncer  *syncer
-	keeper  *keeper
-	stats   counters
+	opts      Options // complete
+	main      *folder
+	folders   []*folder // main first
+	settler   *settler
+	syncer    *syncer
+	writeback *writeback
+	keeper    *keeper
+	stats     counters
 
 	// journal belongs to the syncer while commits are under way through it, and
 	// to the writer otherwise: after drain.
@@ -226,6 +227,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.keeper.close()
 	s.syncer.close()
+	s.writeback.close()
 	for _, f := range s.files {
 		f.letGo()
 	}

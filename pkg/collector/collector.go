@@ -44,6 +44,7 @@ func Start(ctx context.Context, cfg Config) (_ *Collector, err error) {
 	if err != nil {
 		return nil, err
 	}
+	reserveHeap()
 	c := &Collector{writer: w, names: p.names(), delivery: p.Delivery, started: time.Now(), closed: make(chan struct{})}
 	w.abort, c.abort = context.WithCancel(context.Background())
 	defer func() {
