@@ -170,6 +170,9 @@ func scanBack(line []byte, key string) (value []byte, at int, ok bool) {
 		return nil, 0, false
 	}
 	i := end
+	for i > 0 && bareByte[line[i-1]&0x7f] {
+		i-- // most names are words
+	}
 	for {
 		if i = bytes.LastIndexByte(line[:i], '"'); i < 0 {
 			return nil, 0, false

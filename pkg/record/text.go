@@ -64,7 +64,8 @@ func AppendText(dst, line []byte, o TextOptions) []byte {
 
 	s := fieldScanner{b: line}
 	if v.fields > 0 {
-		s.i, s.n = v.fields, 1
+		dst, s.i = appendPlainFields(dst, line[:v.tail], v.fields, paint)
+		s.n = 1
 	}
 	for s.i < v.tail {
 		key, value, ok := s.next()
@@ -199,13 +200,53 @@ var colors = palette{
 		Error: "\x1b[31m", Fatal: "\x1b[1;31m", Panic: "\x1b[1;31m"},
 }
 
-func appendField(dst, key, value []byte, paint *palette) []byte {
+// appendPlainFields appends the fields from line[i:] on that need no second look: the key is plain and not one of
+// ours, the value a number or a plain string. It returns where it stopped, at the end or at the first other field.
+func appendPlainFields(dst, line []byte, i int, paint *palette) ([]byte, int) {
+	for i+1 < len(line) && line[i] == ',' {
+		key, at := plainString(line, i+1)
+		if at == 0 || at+1 >= len(line) || line[at] != ':' || reserved(string(key)) {
+			break
+		}
+		at++
+		if value, end := plainString(line, at); end > 0 {
+			dst = appendWord(appendKey(dst, key, paint), value)
+			i = end
+			continue
+		}
+		end, bad := scanNumber(line, at)
+		if bad != "" {
+			break
+		}
+		dst = append(appendKey(dst, key, paint), line[at:end]...)
+		i = end
+	}
+	return dst, i
+}
+
+// plainString returns what is between the quotes of the string at b[i], and the position behind it; 0 if there is no
+// string, or one with anything but plain bytes.
+func plainString(b []byte, i int) (s []byte, end int) {
+	if b[i] != '"' {
+		return nil, 0
+	}
+	end = plainEnd(b, i+1)
+	if end == len(b) || b[end] != '"' {
+		return nil, 0
+	}
+	return b[i+1 : end], end + 1
+}
+
+func appendKey(dst, key []byte, paint *palette) []byte {
 	dst = append(dst, ' ')
 	dst = append(dst, paint.faint...)
 	dst = appendWord(dst, key)
 	dst = append(dst, '=')
-	dst = append(dst, paint.reset...)
-	return appendFieldValue(dst, value)
+	return append(dst, paint.reset...)
+}
+
+func appendField(dst, key, value []byte, paint *palette) []byte {
+	return appendFieldValue(appendKey(dst, key, paint), value)
 }
 
 func appendFieldValue(dst, value []byte) []byte {
@@ -240,7 +281,7 @@ func bareWord(s []byte) bool {
 			i += n
 			continue
 		}
-		if c <= ' ' || c == 0x7f || c == '"' || c == '\\' || c == '=' || c == '[' || c == ']' {
+		if !bareByte[c] {
 			return false
 		}
 		i++
@@ -248,11 +289,23 @@ func bareWord(s []byte) bool {
 	return len(s) > 0
 }
 
+// bareByte are the ASCII bytes that may stand in a word without quotes.
+var bareByte = func() (bare [utf8.RuneSelf]bool) {
+	for c := byte('!'); c < 0x7f; c++ {
+		bare[c] = c != '"' && c != '\\' && c != '=' && c != '[' && c != ']'
+	}
+	return bare
+}()
+
 // appendMessage appends the msg, which is not quoted: it is there to be read.
 func appendMessage(dst, value []byte) []byte {
-	switch {
-	case len(value) == 0:
+	if len(value) == 0 {
 		return dst
+	}
+	if s, end := plainString(value, 0); end == len(value) {
+		return append(dst, s...)
+	}
+	switch {
 	case value[0] == '"':
 		return appendShown(dst, plainKey(value[1:len(value)-1]), false)
 	}

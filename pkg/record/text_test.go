@@ -172,3 +172,23 @@ func TestWorkerColor(t *testing.T) {
 		t.Errorf("without colour: %q", got)
 	}
 }
+
+// The fields that need no second look are shown as the general way shows them. A space before a field's comma is JSON
+// all the same, and sends all fields that way.
+func TestTextOfPlainFields(t *testing.T) {
+	for _, fields := range []string{
+		`,"rows":120`, `,"a":"b","c":-1.5e-7,"d":"two words"`, `,"a b":1`, `,"a":""`, `,"":1`, `,"k":"=","[":"]"`, `,"k":"a\"b","l":2`,
+		`,"a":1,"b":true,"c":null,"d":"e"`, `,"a":{"b":[1,2]},"c":3`, `,"error":"e","k":1`, `,"k":1,"stack":"s\nt","caller":"a.go:1"`,
+		`,"msg":"x","k":1`, `,"ö":"ü","k":"z"`, `,"k":01`, `,"k":1 ,"l":2`, `,"k":1"l":2`, `,"k":"v"x`, `,"k":`, `,"k"`, `,"k":-`, `,"k":"v`,
+	} {
+		of := func(fields string) string {
+			b := append([]byte(nil), line(1, nil)...)
+			b = bytes.Replace(b, []byte(`,"app"`), []byte(fields+`,"app"`), 1)
+			return string(AppendText(nil, b, TextOptions{}))
+		}
+		plain, general := of(fields), of(" "+fields)
+		if none := strings.HasPrefix(plain, "(not a record)"); none != strings.HasPrefix(general, "(not a record)") || !none && plain != general {
+			t.Errorf("%s: %s, the general way says %s", fields, plain, general)
+		}
+	}
+}
