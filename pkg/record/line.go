@@ -142,12 +142,16 @@ func (l *Line) begin(t time.Time, logger string) (inRange bool) {
 	return inRange
 }
 
+// make brings the text up to date. The time is the dear part, and of a fixed length.
 func (h *head) make(sec int64, level Level, logger string) {
+	if sec != h.sec || h.level == 0 {
+		h.text = append(h.text[:0], headOpen...)
+		h.text = time.Unix(sec, 0).UTC().AppendFormat(h.text, "2006-01-02T15:04:05.000000000Z")
+	}
 	h.sec, h.level = sec, level
 	h.logger = append(h.logger[:0], logger...)
-	h.text = append(h.text[:0], headOpen...)
-	h.text = time.Unix(sec, 0).UTC().AppendFormat(h.text, "2006-01-02T15:04:05.000000000Z")
-	h.text = append(append(append(h.text, headLevel...), levelNames[level]...), headLogger...)
+	h.text = append(h.text[:len(headOpen)+timeLen], headLevel...)
+	h.text = append(append(h.text, levelNames[level]...), headLogger...)
 	h.text = append(appendQuoted(h.text, bytesOf(logger)), headMsg...)
 }
 

@@ -25,7 +25,7 @@ func TestCompleteRefuses(t *testing.T) {
 		want  string // "" is no error
 	}{
 		{"all there, a line of the system's own", append([]string{`{"msg":"starting"}`}, whole...), ""},
-		{"last one missing", whole[:5], "worker 1 has 2 of 3 records"},
+		{"last one missing", whole[:5], "worker 1 has no record from 2 of 3 on"},
 		{"one missing in the middle", slices.Delete(slices.Clone(whole), 2, 3), "worker 0 has record 2 where 1 should be"},
 		{"one twice", append(slices.Clone(whole), whole[5]), "worker 1 has record 2 where 3 should be"},
 		{"out of order", swapped, "worker 0 has record 1 where 0 should be"},

@@ -24,11 +24,31 @@ func ours() []Contestant {
 		{Name: reference, About: "embedded, buffer file, JSON file, FSYNC=1s", Run: logbraid(setting{Handlers: one})},
 		{Name: "logbraid-fsync-always", About: "the same, FSYNC=always", Run: logbraid(setting{Handlers: one, FSync: "always"})},
 		{Name: "logbraid-memory", About: "the same as the first, buffer in memory", Run: logbraid(setting{Handlers: one, Memory: true})},
-		{Name: "logbraid-routed", About: "the same as the first, three JSON files by route, and a text file", Run: logbraid(setting{Handlers: []string{
-			"json://DIR/app.jsonl", "json://DIR/load.jsonl?logger=etl.load", "json://DIR/{logger}.jsonl", "file://DIR/app.log",
-		}})},
+		{Name: "logbraid-routed", About: "the same as the first, each record into one of three JSON files by its logger and into one text file", Run: routed},
 		{Name: "logbraid-stream", About: "the same as the first, stream delivery: JetStream stores, the collector reads it", Run: logbraid(setting{Handlers: one, Delivery: "stream"})},
 	}
+}
+
+// loggers are those of the routed load: one after the other, so that no two records of a worker that follow each other go to the
+// same file.
+var loggers = []string{"etl.extract", "etl.transform", "etl.load"}
+
+// routed checks the three JSON files itself; the text file has everything.
+func routed(ctx context.Context, r *Round) (string, error) {
+	s := setting{Handlers: []string{"file://DIR/app.log"}, File: "app.log", Loggers: loggers}
+	for _, name := range loggers {
+		s.Handlers = append(s.Handlers, "json://DIR/"+name+".jsonl?logger="+name)
+	}
+	file, err := logbraid(s)(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	for i, name := range loggers {
+		if err := completeShare(filepath.Join(filepath.Dir(file), name+".jsonl"), r.Load, i, len(loggers)); err != nil {
+			return "", err
+		}
+	}
+	return file, nil
 }
 
 type setting struct {
@@ -38,6 +58,9 @@ type setting struct {
 	Delivery string   `json:"delivery"`
 	Dir      string   `json:"dir"`
 	Workers  int      `json:"workers"`
+
+	File    string   `json:"-"` // that has every record; "" is app.jsonl
+	Loggers []string `json:"-"` // of each worker's records, in turns; none: etl.load
 
 	Role string                  `json:"-"` // of the workers; "" is logbraid-worker
 	Says func(line string) error `json:"-"` // takes what the workers print
@@ -52,7 +75,7 @@ func logbraid(s setting) func(context.Context, *Round) (string, error) {
 		for i, h := range s.Handlers {
 			handlers[i] = strings.Replace(h, "DIR", s.Dir, 1)
 		}
-		r.file = filepath.Join(s.Dir, "app.jsonl")
+		r.file = filepath.Join(s.Dir, cmp.Or(s.File, "app.jsonl"))
 		told := s
 		told.Handlers = handlers
 		text, err := json.Marshal(told)
@@ -77,7 +100,9 @@ func logbraid(s setting) func(context.Context, *Round) (string, error) {
 		// A worker is done when its Close has returned: all its records are acknowledged, so in direct delivery
 		// committed (I5). A stream acknowledges what it stores; there the round ends when the master has closed, behind
 		// its last commit.
-		if err := r.Workers(cmp.Or(s.Role, "logbraid-worker"), func(w int) []string { return env[w] }); err != nil {
+		if err := r.Workers(cmp.Or(s.Role, "logbraid-worker"), func(w int) []string {
+			return append(env[w], "BENCH_LOGGERS="+strings.Join(s.Loggers, ","))
+		}); err != nil {
 			return "", err
 		}
 		err = r.Stop(m)
@@ -142,9 +167,15 @@ func (j job) withPublisher(work func(log logger) error) error {
 	if err := await(); err != nil {
 		return err
 	}
-	l := pub.Named("etl.load")
+	named := []*publisher.Logger{pub.Named("etl.load")}
+	if names := os.Getenv("BENCH_LOGGERS"); names != "" {
+		named = nil
+		for name := range strings.SplitSeq(names, ",") {
+			named = append(named, pub.Named(name))
+		}
+	}
 	if err := work(func(msg []byte, i int) {
-		l.Info(string(msg), publisher.Int("rows", i), publisher.String("table", "orders"), publisher.Float64("took", 0.25))
+		named[i%len(named)].Info(string(msg), publisher.Int("rows", i), publisher.String("table", "orders"), publisher.Float64("took", 0.25))
 	}); err != nil {
 		return err
 	}
