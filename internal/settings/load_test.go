@@ -155,6 +155,19 @@ func TestAllProblemsAtOnce(t *testing.T) {
 }
 
 // A problem names what its user wrote: the flag, or the fallback.
+// What a reader shares with those who write is judged by the same rules.
+func TestReadersSettingsAreChecked(t *testing.T) {
+	_, problems := load(t, new(Reader), "LOGBRAID_PREFIX=a b", "LOGBRAID_STREAM=a.b", "LOGBRAID_DELIVERY=both")
+	var named []string
+	for _, p := range problems {
+		named = append(named, p.Setting)
+	}
+	slices.Sort(named)
+	if want := []string{"LOGBRAID_DELIVERY", "LOGBRAID_PREFIX", "LOGBRAID_STREAM"}; !slices.Equal(named, want) {
+		t.Errorf("problems with %v, want %v", named, want)
+	}
+}
+
 func TestProblemsNameTheOrigin(t *testing.T) {
 	var c Collector
 	_, err := Loader{

@@ -54,8 +54,14 @@ type Reader struct {
 
 // Source is where a reader finds the records; it must be as the workers have it.
 type Source struct {
-	Prefix   string `default:"logs" desc:"First part of the subjects that records travel on: PREFIX.app.worker"`
+	Subjects
 	Delivery string `default:"direct" oneof:"direct,stream" desc:"Where records are read: as they are published (direct), or in the stream (stream)"`
+	Stored
+}
+
+// Flow is how batches get from a publisher to the collector; it must be the same at both ends.
+type Flow struct {
+	Delivery string `default:"direct" oneof:"direct,stream" desc:"Who acknowledges a batch: the collector, after its commit (direct), or JetStream, which stores it until the collector has it (stream)"`
 	Stored
 }
 
@@ -64,17 +70,11 @@ type Stored struct {
 	Stream string `default:"LOGS" desc:"Name of the JetStream stream; for stream delivery"`
 }
 
-// Flow is how batches get from a publisher to the collector; it must be the same at both ends.
-type Flow struct {
-	Delivery string `default:"direct" oneof:"direct,stream" desc:"Who acknowledges a batch: the collector, after its commit (direct), or JetStream, which stores it until the collector has it (stream)"`
-	Stream   string `default:"LOGS" desc:"Name of the JetStream stream; for stream delivery"`
-}
-
 // Problems implements the check that the loader looks for.
-func (f Flow) Problems() problem.List {
+func (s Stored) Problems() problem.List {
 	var l problem.List
-	if reason := StreamName(f.Stream); reason != "" {
-		l.Add(Prefix+"STREAM", f.Stream, reason, "LOGS")
+	if reason := StreamName(s.Stream); reason != "" {
+		l.Add(Prefix+"STREAM", s.Stream, reason, "LOGS")
 	}
 	return l
 }
@@ -91,18 +91,23 @@ func StreamName(s string) string {
 	return ""
 }
 
-// Wire is what both ends have; the prefix must be the same.
+// Wire is what both ends have.
 type Wire struct {
-	Prefix       string        `default:"logs" desc:"First part of the subjects that records travel on: PREFIX.app.worker"`
+	Subjects
 	CloseTimeout time.Duration `split_words:"true" default:"5s" desc:"How long the end of a program waits: a worker for acknowledgements, a collector for its last commit"`
 }
 
+// Subjects are what records are published to; they must be the same at both ends, and for readers.
+type Subjects struct {
+	Prefix string `default:"logs" desc:"First part of the subjects that records travel on: PREFIX.app.worker"`
+}
+
 // Problems implements the check that the loader looks for.
-func (w Wire) Problems() problem.List {
+func (s Subjects) Problems() problem.List {
 	var l problem.List
-	for token := range strings.SplitSeq(w.Prefix, ".") {
-		if token == "" || strings.ContainsAny(token, " \t\r\n*>") || strings.HasPrefix(w.Prefix, "$") {
-			l.Add(Prefix+"PREFIX", w.Prefix, "not a subject: no spaces, wildcards, empty tokens, or $ at the beginning", "logs")
+	for token := range strings.SplitSeq(s.Prefix, ".") {
+		if token == "" || strings.ContainsAny(token, " \t\r\n*>") || strings.HasPrefix(s.Prefix, "$") {
+			l.Add(Prefix+"PREFIX", s.Prefix, "not a subject: no spaces, wildcards, empty tokens, or $ at the beginning", "logs")
 			break
 		}
 	}
