@@ -29,6 +29,11 @@ const (
 	// readyTimeout is how long the server may take to listen. It needs about
 	// 10 ms; the rest is for a machine that is swapping.
 	readyTimeout = 10 * time.Second
+
+	// writeDeadline is how long the broker waits for a reader that takes nothing,
+	// an analyst that was stopped, say, before it cuts it off. It waits in the turn of the worker
+	// whose message it is; nats-server's own 10 s are for readers far away.
+	writeDeadline = 2 * time.Second
 )
 
 // broker is the nats-server inside the master: loopback only, no monitoring, no
@@ -113,12 +118,17 @@ func listen(port int, auth server.Authentication, store *store) (*server.Server,
 		port = server.RANDOM_PORT
 	}
 	opts := &server.Options{
-		ServerName:                 "logbraid",
-		Host:                       host,
-		Port:                       port,
-		NoSigs:                     true,
-		MaxPayload:                 maxPayload,
-		MaxPending:                 maxPending,
+		ServerName:    "logbraid",
+		Host:          host,
+		Port:          port,
+		NoSigs:        true,
+		MaxPayload:    maxPayload,
+		MaxPending:    maxPending,
+		WriteDeadline: writeDeadline,
+		// A reader that is behind by three quarters of maxPending misses messages, by which an
+		// analyst notices its gaps and a publisher that it must send again. The other choice is to
+		// hold up whoever publishes, for every reader's sake.
+		NoFastProducerStall:        true,
 		CustomClientAuthentication: auth,
 	}
 	store.options(opts)
