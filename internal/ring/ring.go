@@ -65,6 +65,7 @@ type Ring struct {
 	end     uint64 // offset in data behind the newest line
 	dropped uint64 // seqs given to no record: the sum of dropCells but for Rejected
 	sealed  bool
+	ending  ending
 	final   *Stats // after Close, when the memory is gone
 }
 
@@ -190,7 +191,8 @@ func (r *Ring) appendLocked(body []byte, sum uint32, share int) (seq uint64, err
 	}
 	ordinal := r.tailCell.load()
 	seq = ordinal + r.dropped + 1
-	n := uint64(len(body) + len(r.tail) + digits(seq) + 2)
+	ending := r.ending.of(seq)
+	n := uint64(len(body) + len(r.tail) + len(ending))
 	off, err := r.place(ordinal, n, uint64(share))
 	if err != nil {
 		return 0, err
@@ -198,7 +200,7 @@ func (r *Ring) appendLocked(body []byte, sum uint32, share int) (seq uint64, err
 	line := r.data[off : off+n : off+n]
 	at := copy(line, body)
 	at += copy(line[at:], r.tail)
-	record.AppendEnd(line[:at], seq)
+	copy(line[at:], ending)
 	if r.sums {
 		sum = crc32.Update(sum, castagnoli, line[at:])
 	}
@@ -209,12 +211,29 @@ func (r *Ring) appendLocked(body []byte, sum uint32, share int) (seq uint64, err
 	return seq, nil
 }
 
-func digits(v uint64) int {
-	n := 1
-	for ; v >= 10; v /= 10 {
-		n++
+// An ending is what closes a line, from its seq on. The next one differs in a digit, mostly.
+type ending struct {
+	seq  uint64
+	text []byte
+}
+
+// of returns the ending of a line with this seq; it is valid until the next call.
+func (e *ending) of(seq uint64) []byte {
+	if seq == e.seq {
+		return e.text
 	}
-	return n
+	if seq == e.seq+1 {
+		for i := len(e.text) - len("9}\n"); i >= 0; i-- {
+			if e.text[i] < '9' {
+				e.text[i]++
+				e.seq = seq
+				return e.text
+			}
+			e.text[i] = '0'
+		}
+	}
+	e.seq, e.text = seq, record.AppendEnd(e.text[:0], seq)
+	return e.text
 }
 
 // slot returns the bytes of the index entry of the record with this ordinal.
