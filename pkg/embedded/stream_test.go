@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"github.com/logbraid/logbraid/pkg/collector"
@@ -177,5 +179,44 @@ func TestStreamStoreIsDeleted(t *testing.T) {
 				t.Error("not told in the log")
 			}
 		})
+	}
+}
+
+// docs/how-to/stream-delivery.md says how much room a stream needs: each record its line, each batch about 200 bytes more.
+func TestStreamRoom(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "logs")
+	cfg := streamed(dir)
+	cfg.Stream.Keep = "100MiB"
+	m := start(t, cfg)
+	p := streamWorker(t, m, "w1")
+	const records = 200
+	for i := range records {
+		p.Named("etl.load").Info("row loaded", publisher.Int("rows", i))
+		if err := p.Flush(t.Context()); err != nil { // a batch of its own
+			t.Fatal(err)
+		}
+	}
+	info, err := m.broker.server().Jsz(&server.JSzOptions{Accounts: true, Streams: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := info.AccountDetails[0].Streams[0].State
+	if err := errors.Join(p.Close(t.Context()), m.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.ReadFile(filepath.Join(dir, "app.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for line := range bytes.Lines(log) {
+		if bytes.Contains(line, []byte(`"worker":"w1"`)) {
+			lines += len(line)
+		}
+	}
+	each := (float64(state.Bytes) - float64(lines)) / records
+	t.Logf("%d messages, %d bytes, %d of them lines: %.0f bytes more for each", state.Msgs, state.Bytes, lines, each)
+	if state.Msgs != records || each < 150 || each > 250 {
+		t.Errorf("%d messages, %.0f bytes for each beside the line; want %d and about 200", state.Msgs, each, records)
 	}
 }
