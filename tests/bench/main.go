@@ -71,6 +71,9 @@ func run() error {
 		if err != nil {
 			return err
 		}
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return fmt.Errorf("make directory for profiles: %w", err)
+		}
 		if err := os.Setenv("BENCH_PROFILE", dir); err != nil {
 			return err
 		}

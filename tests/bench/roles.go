@@ -81,6 +81,10 @@ func play(role string) error {
 		return perRecordWriter(os.Getenv("BENCH_NATS"), os.Getenv("BENCH_FILE"), os.Getenv("BENCH_STREAM") != "")
 	case "broker":
 		return broker()
+	case "floor-worker":
+		return j.floorWorker(os.Getenv("BENCH_PORT"))
+	case "floor-writer":
+		return floorWriter(os.Getenv("BENCH_FILE"))
 	case "logbraid-worker":
 		return j.logbraid()
 	case "logbraid-idle":
