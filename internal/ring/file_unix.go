@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -24,7 +25,7 @@ func Create(path string, size int, id record.Identity, prefix string) (*Ring, er
 	if err != nil {
 		return nil, fmt.Errorf("create buffer file: %w", err)
 	}
-	f, err := createLocked(path + newSuffix)
+	f, err := createLocked(path)
 	if err != nil {
 		return nil, fmt.Errorf("create buffer file: %w", err)
 	}
@@ -47,22 +48,26 @@ func Create(path string, size int, id record.Identity, prefix string) (*Ring, er
 	return r, nil
 }
 
-// createLocked makes a file that is locked from its first moment in which
-// anybody could care: removeUnfinished takes what it can lock, and then this
-// begins again.
+// createLocked makes a file that will have the path, locked from its first moment in which
+// anybody could care: RemoveUnfinished takes what it can lock, and then this
+// begins again, under another name, since that one may take its time to remove the first.
 func createLocked(path string) (*os.File, error) {
-	for range 100 {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600) // and O_CLOEXEC
+	for i := range 100 {
+		name := path + newSuffix
+		if i > 0 {
+			name = fmt.Sprintf("%s-%d%s%s", strings.TrimSuffix(path, Suffix), i, Suffix, newSuffix)
+		}
+		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|unix.O_NOFOLLOW, 0o600) // and O_CLOEXEC
 		if err != nil {
 			return nil, err
 		}
 		err = lock(f)
 		if err == nil {
-			if same, err := isAt(f, path); err == nil && same {
+			if same, err := isAt(f, name); err == nil && same {
 				return f, nil
 			}
 		} else if !errors.Is(err, ErrOwned) {
-			_ = os.Remove(path)
+			_ = os.Remove(name)
 			_ = f.Close()
 			return nil, err
 		}
