@@ -46,7 +46,8 @@ type message struct {
 	batch   bool   // has that header; without it, it is foreign
 	data    []byte
 
-	at logfile.Source // its place in the stream; zero in direct delivery
+	at  logfile.Source // its place in the stream; zero in direct delivery
+	era int            // of the stream's numbers
 }
 
 // stored reports whether the message stands in a stream.

@@ -44,6 +44,8 @@ type stream struct {
 	mu        sync.Mutex
 	at        logfile.Source     // behind it to be read on: the last message in the queue, or before it
 	turn      int                // goes up when at goes back
+	era       int                // goes up when the stream is not as it was left, so that its numbers mean something else
+	placed    bool               // at and done are of the stream as it is; false until it has been looked at
 	interrupt context.CancelFunc // ends the reading under way
 	done      logfile.Source     // committed
 	info      *jetstream.StreamInfo
@@ -217,6 +219,7 @@ func (s *stream) read(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	defer s.unplaced()
 	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	c, err := s.js.CreateConsumer(asking, s.config.Name, s.consumer(jetstream.DeliverByStartSequencePolicy, from.seq))
@@ -274,8 +277,16 @@ func (s *stream) deliver(turn int, m jetstream.Msg, at logfile.Source) bool {
 		batch:   len(values) > 0,
 		data:    data,
 		at:      at,
+		era:     s.era,
 	})
 	return true
+}
+
+// unplaced is for when reading ends: what becomes of the stream until it is read again, nobody sees.
+func (s *stream) unplaced() {
+	s.mu.Lock()
+	s.placed = false
+	s.mu.Unlock()
 }
 
 // consumer is one that keeps nothing on the disk and gives every message once.
@@ -315,7 +326,9 @@ func (s *stream) committed(g *group) {
 		return
 	}
 	s.mu.Lock()
-	s.done = *g.source
+	if g.messages[len(g.messages)-1].era == s.era {
+		s.done = *g.source
+	}
 	s.mu.Unlock()
 }
 
@@ -323,7 +336,7 @@ func (s *stream) committed(g *group) {
 func (s *stream) rewind(_ []message, at logfile.Source) {
 	s.mu.Lock()
 	s.turn++
-	s.at, s.done = at, at
+	s.at, s.done, s.placed = at, at, false
 	s.queue.empty()
 	if s.interrupt != nil {
 		s.interrupt()
@@ -342,19 +355,22 @@ func (s *stream) flush(context.Context) error { return nil }
 
 func (s *stream) connected() bool { return s.nc.IsConnected() }
 
-// catchUp waits until everything is committed that the stream holds now.
+// catchUp waits until everything is committed that the stream holds now. Where the log left the stream says nothing before
+// the stream has been looked at: one that has lost its end, and got a new one, ends before that.
 func (s *stream) catchUp(ctx context.Context) error {
 	var until jetstream.StreamInfo
-	for known := false; ; {
-		if !known {
+	known, era := false, 0
+	for {
+		s.mu.Lock()
+		done, placed, now := s.done, s.placed, s.era
+		s.mu.Unlock()
+		if !known || era != now {
+			known, era = false, now
 			if st, err := s.js.Stream(ctx, s.config.Name); err == nil {
 				until, known = *st.CachedInfo(), true
 			}
 		}
-		s.mu.Lock()
-		done := s.done
-		s.mu.Unlock()
-		if known && (until.State.Msgs == 0 || until.State.LastSeq <= done.Seq && until.Created.Equal(done.Created)) {
+		if known && (until.State.Msgs == 0 || placed && until.State.LastSeq <= done.Seq && until.Created.Equal(done.Created)) {
 			return nil
 		}
 		select {

@@ -79,6 +79,9 @@ func (s *stream) place(ctx context.Context) (beginning, error) {
 	}
 	f := orient(b)
 	if f.reason == "" {
+		s.mu.Lock()
+		s.placed = s.turn == turn
+		s.mu.Unlock()
 		return beginning{f.seq, b.created, turn}, nil
 	}
 	fields := []any{"stream", b.name, "reason", f.reason, "first", b.first, "last", b.last, "log_at", at.Seq}
@@ -101,6 +104,8 @@ func (s *stream) place(ctx context.Context) (beginning, error) {
 	if s.turn == turn {
 		// Told; what is read from here on is this stream's.
 		s.at = logfile.Source{Stream: b.name, Created: b.created, Seq: f.seq - 1}
+		s.done, s.placed = s.at, true
+		s.era++
 		s.marks.reset()
 	}
 	return beginning{f.seq, b.created, turn}, nil

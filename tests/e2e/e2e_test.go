@@ -64,7 +64,7 @@ func external(delivery string) arrangement {
 }
 
 func each(t *testing.T, f func(t *testing.T, arrange arrangement)) {
-	for _, name := range []string{"embedded", "external"} {
+	for _, name := range []string{"embedded", "external", "embedded stream", "external stream"} {
 		t.Run(name, func(t *testing.T) { f(t, arrangements[name]) })
 	}
 }
@@ -222,13 +222,15 @@ func TestRouting(t *testing.T) {
 
 // Rotation by size many times over while eight workers log, with compression, and on request in the middle of it.
 func TestRotationUnderLoad(t *testing.T) {
-	for _, compress := range []string{"none", "gzip", "zstd"} {
-		t.Run(compress, func(t *testing.T) {
+	for _, tt := range []struct{ arrangement, compress string }{
+		{"embedded", "none"}, {"embedded", "gzip"}, {"embedded", "zstd"}, {"embedded stream", "gzip"},
+	} {
+		t.Run(tt.arrangement+" "+tt.compress, func(t *testing.T) {
 			dir, ledgers := t.TempDir(), t.TempDir()
 			path := func(name string) string { return filepath.Join(dir, name) }
-			s := arrangements["embedded"](t, dir, []string{
-				"json://" + path("app.jsonl") + "?rotate=256KiB&keep=10000&compress=" + compress,
-				"file://" + path("app.log") + "?rotate=128KiB&keep=10000&compress=" + compress,
+			s := arrangements[tt.arrangement](t, dir, []string{
+				"json://" + path("app.jsonl") + "?rotate=256KiB&keep=10000&compress=" + tt.compress,
+				"file://" + path("app.log") + "?rotate=128KiB&keep=10000&compress=" + tt.compress,
 			})
 			var workers []*harness.Worker
 			for i := range 8 {

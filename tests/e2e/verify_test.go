@@ -25,9 +25,15 @@ func TestVerifyAgreesWithTheChecker(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", program, "github.com/logbraid/logbraid/cmd/collector").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	for _, name := range []string{"external", "external stream"} {
+		t.Run(name, func(t *testing.T) { verifyAgrees(t, program, arrangements[name]) })
+	}
+}
+
+func verifyAgrees(t *testing.T, program string, arrange arrangement) {
 	dir, ledgers := t.TempDir(), t.TempDir()
 	handlers, logs := harness.Logs(dir)
-	s := arrangements["external"](t, dir, handlers)
+	s := arrange(t, dir, handlers)
 	var reports []harness.WorkerReport
 	for _, name := range []string{"w1", "w2"} {
 		reports = append(reports, harness.StartWorker(t, name, harness.WorkerSpec{Ledger: ledgers, Records: 500, Payload: 40}, s.worker(name)).Report())

@@ -46,9 +46,12 @@ func read(t *testing.T, path string) []map[string]any {
 }
 
 // What any NATS client publishes, with JSON and without, becomes a record that is marked as foreign.
-func TestForeignRecords(t *testing.T) {
+func TestForeignRecords(t *testing.T) { both(t, foreignRecords) }
+
+// both runs a test over both deliveries.
+func both(t *testing.T, test func(t *testing.T, delivery string)) {
 	for _, delivery := range []string{"direct", "stream"} {
-		t.Run(delivery, func(t *testing.T) { foreignRecords(t, delivery) })
+		t.Run(delivery, func(t *testing.T) { test(t, delivery) })
 	}
 }
 
@@ -99,12 +102,14 @@ func foreignRecords(t *testing.T, delivery string) {
 }
 
 // Messages that lie are counted and kept beside the log, and the log goes on.
-func TestGarbageIsRejected(t *testing.T) {
+func TestGarbageIsRejected(t *testing.T) { both(t, garbageIsRejected) }
+
+func garbageIsRejected(t *testing.T, delivery string) {
 	dir, ledgers := t.TempDir(), t.TempDir()
-	b := harness.StartBroker(t, harness.BrokerSpec{})
+	b := harness.StartBroker(t, harness.BrokerSpec{Store: t.TempDir()})
 	handlers, logs := harness.Logs(dir)
-	c := harness.StartCollector(t, harness.CollectorSpec{URL: b.URL, Dir: dir, Handlers: handlers})
-	w := harness.StartWorker(t, "w1", harness.WorkerSpec{Ledger: ledgers, Records: 100, Serve: true}, harness.PlainEnv(b.URL, "w1"))
+	c := harness.StartCollector(t, harness.CollectorSpec{URL: b.URL, Dir: dir, Handlers: handlers, Delivery: delivery})
+	w := harness.StartWorker(t, "w1", harness.WorkerSpec{Ledger: ledgers, Records: 100, Serve: true}, harness.PlainEnv(b.URL, "w1", "LOGBRAID_DELIVERY="+delivery))
 	w.WaitLogged()
 	nc := connect(t, b.URL)
 	headers := []string{
@@ -126,6 +131,7 @@ func TestGarbageIsRejected(t *testing.T) {
 	}
 	harness.Until(t, "the garbage to be counted", func() bool { return c.Stats().Rejected == uint64(len(headers)) })
 	report := w.Finish()
+	c.CatchUp()
 	count(t, c.Stats(), []harness.WorkerReport{report})
 	c.Stop()
 	harness.Check(t, ledgers, logs...)
@@ -146,10 +152,12 @@ func TestGarbageIsRejected(t *testing.T) {
 }
 
 // What nats sub --raw 'logs.>' shows is newline-delimited JSON: a bare subscription and encoding/json read it.
-func TestPlainSubscriber(t *testing.T) {
+func TestPlainSubscriber(t *testing.T) { both(t, plainSubscriber) }
+
+func plainSubscriber(t *testing.T, delivery string) {
 	dir, ledgers := t.TempDir(), t.TempDir()
-	b := harness.StartBroker(t, harness.BrokerSpec{})
-	c := harness.StartCollector(t, harness.CollectorSpec{URL: b.URL, Dir: dir})
+	b := harness.StartBroker(t, harness.BrokerSpec{Store: t.TempDir()})
+	c := harness.StartCollector(t, harness.CollectorSpec{URL: b.URL, Dir: dir, Delivery: delivery})
 	stream, err := os.Create(filepath.Join(t.TempDir(), "stream.jsonl"))
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +171,7 @@ func TestPlainSubscriber(t *testing.T) {
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	w := harness.StartWorker(t, "w1", harness.WorkerSpec{Ledger: ledgers, Records: 2_000, Payload: 80}, harness.PlainEnv(b.URL, "w1"))
+	w := harness.StartWorker(t, "w1", harness.WorkerSpec{Ledger: ledgers, Records: 2_000, Payload: 80}, harness.PlainEnv(b.URL, "w1", "LOGBRAID_DELIVERY="+delivery))
 	w.Report()
 	if err := nc.Flush(); err != nil { // what the worker sent stands before the answer
 		t.Fatal(err)

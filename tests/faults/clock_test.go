@@ -14,17 +14,16 @@ import (
 // Row 29: clocks. That of a worker stands still and jumps by decades: its records stay in the order of their calls. That of the
 // collector, which rotates every hour, stands still, goes back, jumps, and goes through the change to summer time in the zone of its
 // process: it rotates when an hour has begun that the file does not belong to, once, and never because of anything else. 0L0D0R.
-func TestFault29Clocks(t *testing.T) {
+func TestFault29Clocks(t *testing.T) { both(t, clocks) }
+
+func clocks(t *testing.T, delivery string) {
 	const path = "/app.jsonl"
-	r := &rig{t: t, ledgers: t.TempDir()}
-	r.broker = harness.StartBroker(t, harness.BrokerSpec{})
-	r.proxy = harness.StartProxy(t, r.broker.Addr())
 	dir := t.TempDir()
-	r.logs = []checker.Destination{{Path: dir + path}}
 	// In Berlin the clock goes from 02:00 to 03:00 at 01:00 UTC on this day.
 	begin := time.Date(2026, 3, 29, 0, 10, 0, 0, time.UTC)
-	r.collector = harness.StartCollector(t, harness.CollectorSpec{URL: r.broker.URL, Dir: dir, Clock: begin,
-		Handlers: []string{"json://" + dir + path + "?every=1h&keep=1000"}}, harness.Env("TZ=Europe/Berlin"))
+	r := newRig(t, delivery, setup{collector: harness.CollectorSpec{Dir: dir, Clock: begin,
+		Handlers: []string{"json://" + dir + path + "?every=1h&keep=1000"}}}, harness.Env("TZ=Europe/Berlin"))
+	r.logs = []checker.Destination{{Path: dir + path}}
 	wild, tame := harness.WorkerSpec{FrontEnd: "wild clock", Payload: 60}, harness.WorkerSpec{Payload: 60}
 	w1, w2 := r.worker("w1", wild), r.worker("w2", tame)
 
@@ -50,9 +49,9 @@ func TestFault29Clocks(t *testing.T) {
 		r.collector.SetClock(step.to)
 		for range 5 { // commits, each of which could rotate
 			w1.Log(20)
-			w1.Flush()
+			r.written(w1)
 			w2.Log(20)
-			w2.Flush()
+			r.written(w2)
 		}
 		if step.rotates {
 			files++

@@ -17,7 +17,7 @@ import (
 )
 
 // crowd starts n publishers at once in this process. Each logs, flushes, logs and closes.
-func crowd(t *testing.T, url, ledgers string, n int) (flushed time.Duration) {
+func crowd(t *testing.T, r *rig, n int) (flushed time.Duration) {
 	t.Helper()
 	var all, served sync.WaitGroup
 	var mu sync.Mutex
@@ -34,13 +34,13 @@ func crowd(t *testing.T, url, ledgers string, n int) (flushed time.Duration) {
 		all.Go(func() {
 			done := sync.OnceFunc(served.Done)
 			defer done()
-			pub, err := publisher.New(publisher.Config{App: "etl", Worker: fmt.Sprintf("p%d", i), Conn: natsconn.Config{URL: url},
-				Buffer: 64 << 10, BlockTimeout: harness.Guard})
+			pub, err := publisher.New(publisher.Config{App: "etl", Worker: fmt.Sprintf("p%d", i), Conn: natsconn.Config{URL: r.broker.URL},
+				Delivery: r.delivery, Buffer: 64 << 10, BlockTimeout: harness.Guard})
 			if err != nil {
 				fail(err)
 				return
 			}
-			ledger, err := checker.NewWriter(ledgers, pub.Identity().Worker, pub.Identity().Run, true)
+			ledger, err := checker.NewWriter(r.ledgers, pub.Identity().Worker, pub.Identity().Run, true)
 			if err != nil {
 				fail(err)
 				return
@@ -101,8 +101,10 @@ func cpu(t *testing.T, pids ...int) time.Duration {
 //
 // Served within 2 s is a matter of what else the machine does: by the clock, or else by the processor time, when two processors
 // have nothing else to do.
-func TestFault32Crowd(t *testing.T) {
-	r := newRig(t, harness.BrokerSpec{})
+func TestFault32Crowd(t *testing.T) { inTurn(t, crowds) }
+
+func crowds(t *testing.T, delivery string) {
+	r := newRig(t, delivery, setup{})
 	parts := []int{r.broker.Pid(), r.collector.Pid()}
 	processes := 100
 	if harness.Race {
@@ -110,7 +112,7 @@ func TestFault32Crowd(t *testing.T) {
 	}
 	w := r.worker("w0", steady) // so that everything that one publisher needs is open already
 	w.Log(10)
-	w.Flush()
+	r.written(w)
 	descriptors := func(pid int) int {
 		n, err := harness.Descriptors(pid)
 		if err != nil {
@@ -121,7 +123,7 @@ func TestFault32Crowd(t *testing.T) {
 	baseline := []int{descriptors(parts[0]), descriptors(parts[1])}
 
 	used := cpu(t, append(parts, os.Getpid())...)
-	took := crowd(t, r.broker.URL, r.ledgers, 1000)
+	took := crowd(t, r, 1000)
 	used = cpu(t, append(parts, os.Getpid())...) - used
 	t.Logf("1,000 publishers served after %v; with their ends they took %v of processor time", took, used)
 	if served := min(took, used/2); served > limit(2*time.Second) {
@@ -129,19 +131,20 @@ func TestFault32Crowd(t *testing.T) {
 	}
 	var many []*harness.Worker
 	for i := range processes {
-		many = append(many, harness.LaunchWorker(t, fmt.Sprintf("q%d", i), harness.WorkerSpec{Ledger: r.ledgers, Records: 10}, harness.PlainEnv(r.broker.URL, fmt.Sprintf("q%d", i), patient...)))
+		many = append(many, harness.LaunchWorker(t, fmt.Sprintf("q%d", i), harness.WorkerSpec{Ledger: r.ledgers, Records: 10}, harness.PlainEnv(r.broker.URL, fmt.Sprintf("q%d", i), append(patient, "LOGBRAID_DELIVERY="+delivery)...)))
 	}
 	for _, one := range many {
 		one.Report()
 	}
 	for range 3 {
-		crowd(t, r.broker.URL, r.ledgers, 150)
+		crowd(t, r, 150)
 	}
 	for i, pid := range parts {
 		harness.Until(t, "the descriptors to be as many as before", func() bool { return descriptors(pid) <= baseline[i] })
 	}
 	w.Log(10)
 	w.Finish()
+	r.collector.CatchUp()
 	stats := r.collector.Stats()
 	r.collector.Stop()
 	harness.Check(t, r.ledgers, r.logs...)

@@ -6,14 +6,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"github.com/logbraid/logbraid/tests/harness"
 )
 
 // Rows 14 and 15 with a worker that lives through all of it: the collector is killed, its files are damaged as the tests of wreck go
 // through in full, and its successor goes on. It says so where it was not just what every crash may leave. 0L0D0R0T.
-func TestFault15WorkerLivesOn(t *testing.T) {
-	r := newRig(t, harness.BrokerSpec{})
+func TestFault15WorkerLivesOn(t *testing.T) { both(t, workerLivesOn) }
+
+func workerLivesOn(t *testing.T, delivery string) {
+	r := newRig(t, delivery, setup{})
 	w := r.worker("w1", steady)
 	journal := []string{filepath.Join(r.collector.Dir, ".logbraid", "journal")}
 	logs := []string{r.logs[0].Path, r.logs[1].Path}
@@ -32,7 +32,7 @@ func TestFault15WorkerLivesOn(t *testing.T) {
 		{"garbage behind the journal", journal, func(b []byte) []byte { return append(b, "garbage"...) }, true},
 	} {
 		w.Log(100)
-		w.Flush()
+		r.written(w)
 		r.collector.Kill()
 		for _, path := range damage.files {
 			change(t, path, damage.how)

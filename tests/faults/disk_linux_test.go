@@ -18,21 +18,28 @@ func tmpfs(t *testing.T, size int) *harness.Tmpfs {
 }
 
 // rigIn is a rig whose log directory is given.
-func rigIn(t *testing.T, dir string) *rig {
+func rigIn(t *testing.T, delivery, dir string) *rig {
 	t.Helper()
-	r := &rig{t: t, ledgers: t.TempDir()}
-	r.broker = harness.StartBroker(t, harness.BrokerSpec{})
-	r.proxy = harness.StartProxy(t, r.broker.Addr())
-	handlers, logs := harness.Logs(dir)
-	r.logs = logs
-	r.collector = harness.StartCollector(t, harness.CollectorSpec{URL: r.broker.URL, Dir: dir, Handlers: handlers})
-	return r
+	return newRig(t, delivery, setup{collector: harness.CollectorSpec{Dir: dir}})
 }
 
-// Row 16: the log directory is full. Nothing is torn, nothing acknowledged; when there is room it goes on without a restart.
+// Row 16: the log directory is full. Nothing is torn, nothing acknowledged; when there is room it goes on without a restart. A
+// stream takes meanwhile what the workers log.
 func TestFault16LogDirectoryFull(t *testing.T) {
+	for _, tt := range []struct {
+		delivery string
+		waits    bool // the worker, when its buffer is full
+	}{{"direct", true}, {"stream", false}} {
+		t.Run(tt.delivery, func(t *testing.T) {
+			t.Parallel()
+			logDirectoryFull(t, tt.delivery, tt.waits)
+		})
+	}
+}
+
+func logDirectoryFull(t *testing.T, delivery string, waits bool) {
 	disk := tmpfs(t, 2<<20)
-	r := rigIn(t, filepath.Join(disk.Dir, "logs"))
+	r := rigIn(t, delivery, filepath.Join(disk.Dir, "logs"))
 	w := r.worker("w1", harness.WorkerSpec{Payload: 300}, "LOGBRAID_BUFFER=4MiB")
 	w.BeginLog(20_000) // about 12 MB of JSON alone
 	harness.Until(t, "the collector to say that it stalls", func() bool { return r.collector.Stats().StalledBy != "" })
@@ -46,13 +53,20 @@ func TestFault16LogDirectoryFull(t *testing.T) {
 		}
 		return whole >= 20
 	})
+	if !waits {
+		w.WaitLogged()
+		w.Flush()
+		// A part of what failed may still fit, so that the collector goes on for a moment.
+		harness.Until(t, "the collector to stall with all that the stream holds", func() bool { return r.collector.Stats().StalledBy != "" })
+	}
 	disk.Resize(128 << 20)
-	w.WaitLogged()
+	if waits {
+		w.WaitLogged()
+	}
 	r.finish(w)
-	if s := r.collector.Stats(); s.StalledBy != "" {
+	if s := r.check(); s.StalledBy != "" {
 		t.Errorf("still stalled: %s", s.StalledBy)
 	}
-	r.check()
 }
 
 func endsWhole(t *testing.T, path string) bool {
@@ -65,9 +79,11 @@ func endsWhole(t *testing.T, path string) bool {
 }
 
 // Row 16 with a crash in the middle of it: the collector is killed while the disk is full and starts again while it still is.
-func TestFault16KilledWhileFull(t *testing.T) {
+func TestFault16KilledWhileFull(t *testing.T) { both(t, killedWhileFull) }
+
+func killedWhileFull(t *testing.T, delivery string) {
 	disk := tmpfs(t, 2<<20)
-	r := rigIn(t, filepath.Join(disk.Dir, "logs"))
+	r := rigIn(t, delivery, filepath.Join(disk.Dir, "logs"))
 	w := r.worker("w1", harness.WorkerSpec{Payload: 300}, "LOGBRAID_BUFFER=4MiB")
 	w.BeginLog(15_000)
 	harness.Until(t, "the collector to stall", func() bool { return r.collector.Stats().StalledBy != "" })
@@ -87,9 +103,11 @@ func TestFault16KilledWhileFull(t *testing.T) {
 
 // Row 18: there is no room for the buffer's file. An error that says so, or a warning and a buffer in memory; and a disk that
 // fills up later does not matter, because the file's room is its own.
+//
+// That there is no room shows before the publisher knows of any delivery.
 func TestFault18BufferDirectoryFull(t *testing.T) {
 	disk := tmpfs(t, 1<<20)
-	r := newRig(t, harness.BrokerSpec{})
+	r := newRig(t, "direct", setup{})
 	w := harness.LaunchWorker(t, "w1", harness.WorkerSpec{Ledger: r.ledgers, Records: 100, Payload: 60},
 		harness.PlainEnv(r.broker.URL, "w1", "LOGBRAID_BUFFER=8MiB", "LOGBRAID_BUFFER_DIR="+disk.Dir))
 	if w.Wait() == 0 {
@@ -104,9 +122,11 @@ func TestFault18BufferDirectoryFull(t *testing.T) {
 	}
 }
 
-func TestFault18DiskFillsUpLater(t *testing.T) {
+func TestFault18DiskFillsUpLater(t *testing.T) { both(t, diskFillsUpLater) }
+
+func diskFillsUpLater(t *testing.T, delivery string) {
 	disk := tmpfs(t, 6<<20)
-	r := newRig(t, harness.BrokerSpec{})
+	r := newRig(t, delivery, setup{})
 	w := r.worker("w1", harness.WorkerSpec{Payload: 300}, "LOGBRAID_BUFFER=4MiB", "LOGBRAID_BUFFER_DIR="+disk.Dir)
 	filler, err := os.Create(filepath.Join(disk.Dir, "filler"))
 	if err != nil {
@@ -118,22 +138,24 @@ func TestFault18DiskFillsUpLater(t *testing.T) {
 			break // full
 		}
 	}
-	r.collector.Pause()
+	r.broker.Pause()
 	w.BeginLog(20_000) // more than once around the ring
 	harness.Until(t, "the buffer to fill", func() bool { return size(t, r.ledgers) > 100_000 })
-	r.collector.Continue()
+	r.broker.Continue()
 	w.WaitLogged()
 	r.finish(w)
 	r.check()
 }
 
 // Row 24: the file system under the log directory becomes read-only and writable again.
-func TestFault24ReadOnly(t *testing.T) {
+func TestFault24ReadOnly(t *testing.T) { both(t, readOnly) }
+
+func readOnly(t *testing.T, delivery string) {
 	disk := tmpfs(t, 64<<20)
-	r := rigIn(t, filepath.Join(disk.Dir, "logs"))
+	r := rigIn(t, delivery, filepath.Join(disk.Dir, "logs"))
 	w := r.worker("w1", steady)
 	w.Log(500)
-	w.Flush()
+	r.written(w)
 	// A file that is open for writing keeps a file system from becoming read-only, so the collector has to be away for it.
 	r.collector.Kill()
 	disk.ReadOnly(true)

@@ -15,6 +15,26 @@ import (
 
 func TestMain(m *testing.M) { harness.Main(m.Run, programs) }
 
+// both runs a test over both deliveries, at the same time, since most of them mostly wait. A test whose fault means something else in
+// one of them has a table of its own; one whose fault has nothing to do with delivery says so.
+func both(t *testing.T, test func(t *testing.T, delivery string)) {
+	t.Helper()
+	for _, delivery := range []string{"direct", "stream"} {
+		t.Run(delivery, func(t *testing.T) {
+			t.Parallel()
+			test(t, delivery)
+		})
+	}
+}
+
+// inTurn is both, one after the other: for what measures processor time, or takes hold of the machine's loop devices.
+func inTurn(t *testing.T, test func(t *testing.T, delivery string)) {
+	t.Helper()
+	for _, delivery := range []string{"direct", "stream"} {
+		t.Run(delivery, func(t *testing.T) { test(t, delivery) })
+	}
+}
+
 // patient makes a worker's log calls wait instead of dropping anything, so that every record must arrive.
 var patient = []string{"LOGBRAID_OVERFLOW=block", "LOGBRAID_BLOCK_TIMEOUT=10m"}
 
@@ -30,20 +50,43 @@ type rig struct {
 	collector *harness.Collector
 	proxy     *harness.Proxy
 	ledgers   string
-	delivery  string // "": direct
+	delivery  string
 	logs      []checker.Destination
 	reports   []harness.WorkerReport
 }
 
-func newRig(t *testing.T, broker harness.BrokerSpec, options ...harness.Option) *rig {
+// A setup is what is special about a rig.
+type setup struct {
+	broker    harness.BrokerSpec
+	collector harness.CollectorSpec // broker and delivery are filled in, directory and handlers where there are none
+}
+
+func newRig(t *testing.T, delivery string, with setup, options ...harness.Option) *rig {
 	t.Helper()
-	r := &rig{t: t, ledgers: t.TempDir()}
+	r := newBroker(t, delivery, with.broker)
+	c := with.collector
+	c.URL, c.Delivery = r.broker.URL, delivery
+	if c.Dir == "" {
+		c.Dir = t.TempDir()
+	}
+	handlers, logs := harness.Logs(c.Dir)
+	if c.Handlers == nil {
+		c.Handlers = handlers
+	}
+	r.logs = logs
+	r.collector = harness.StartCollector(t, c, options...)
+	return r
+}
+
+// newBroker is a rig without a collector.
+func newBroker(t *testing.T, delivery string, broker harness.BrokerSpec) *rig {
+	t.Helper()
+	r := &rig{t: t, ledgers: t.TempDir(), delivery: delivery}
+	if delivery == "stream" && broker.Store == "" {
+		broker.Store = t.TempDir()
+	}
 	r.broker = harness.StartBroker(t, broker)
 	r.proxy = harness.StartProxy(t, r.broker.Addr())
-	dir := t.TempDir()
-	handlers, logs := harness.Logs(dir)
-	r.logs = logs
-	r.collector = harness.StartCollector(t, harness.CollectorSpec{URL: r.broker.URL, Dir: dir, Handlers: handlers}, options...)
 	return r
 }
 
@@ -52,10 +95,17 @@ func (r *rig) worker(name string, spec harness.WorkerSpec, more ...string) *harn
 	r.t.Helper()
 	spec.Ledger = r.ledgers
 	spec.Serve = true
-	if r.delivery != "" {
-		more = append(more, "LOGBRAID_DELIVERY="+r.delivery)
+	env := append(append(patient, more...), "LOGBRAID_DELIVERY="+r.delivery)
+	return harness.StartWorker(r.t, name, spec, harness.PlainEnv(r.proxy.URL(), name, env...))
+}
+
+// written waits until all that the workers have logged is in the files. In stream delivery a flush waits for the stream alone.
+func (r *rig) written(workers ...*harness.Worker) {
+	r.t.Helper()
+	for _, w := range workers {
+		w.Flush()
 	}
-	return harness.StartWorker(r.t, name, spec, harness.PlainEnv(r.proxy.URL(), name, append(patient, more...)...))
+	r.collector.CatchUp()
 }
 
 // finish ends a worker; with patience nothing is dropped and Close delivers everything.

@@ -97,12 +97,12 @@ type home struct {
 	logs    []checker.Destination
 }
 
-func newHome(t *testing.T) *home {
+func newHome(t *testing.T, delivery string) *home {
 	t.Helper()
 	h := &home{t: t, dir: t.TempDir(), ledgers: t.TempDir()}
 	var handlers []string
 	handlers, h.logs = harness.Logs(h.dir)
-	h.master = harness.StartMaster(t, harness.MasterSpec{Dir: h.dir, Handlers: handlers})
+	h.master = harness.StartMaster(t, harness.MasterSpec{Dir: h.dir, Handlers: handlers, Delivery: delivery})
 	return h
 }
 
@@ -121,13 +121,14 @@ func (h *home) start(name string, spec programSpec, before func(), more ...strin
 	return p
 }
 
-// drained waits until the master has delivered what dead programs left in their buffer files.
+// drained waits until the master has delivered and written what dead programs left in their buffer files.
 func (h *home) drained() {
 	h.t.Helper()
 	harness.Until(h.t, "the buffers to be drained", func() bool {
 		rings, err := filepath.Glob(filepath.Join(h.dir, ".logbraid", "buffer", "*.ring"))
 		return err == nil && len(rings) == 0
 	})
+	h.master.CatchUp()
 }
 
 // lines are the lines of the JSON log with one of the words in them.
@@ -148,13 +149,16 @@ func (h *home) lines(word string) []string {
 
 func (h *home) check() {
 	h.t.Helper()
+	h.master.CatchUp()
 	h.master.Stop()
 	harness.Check(h.t, h.ledgers, h.logs...)
 }
 
 // Row 38: a program ends by a panic, os.Exit or runtime.Goexit right behind its last log call, with the master stopped until then,
 // so that nothing had been delivered. Everything is, and a panic becomes a record with its text. 0L0D0R0T.
-func TestFault38Endings(t *testing.T) {
+func TestFault38Endings(t *testing.T) { both(t, endings) }
+
+func endings(t *testing.T, delivery string) {
 	for _, test := range []struct {
 		end  string
 		code int
@@ -172,7 +176,7 @@ func TestFault38Endings(t *testing.T) {
 			if harness.Race && test.end == "concurrent map writes" {
 				t.Skip("the race detector ends the process in its own way")
 			}
-			h := newHome(t)
+			h := newHome(t, delivery)
 			p := h.start("w1", programSpec{Records: 1000, End: test.end}, h.master.Pause)
 			p.Line("logged")
 			h.master.Continue()
@@ -195,8 +199,10 @@ func TestFault38Endings(t *testing.T) {
 }
 
 // Row 38: storms of signals while a program logs. It ends by the signal; what it could not flush any more its buffer file keeps.
-func TestFault38SignalStorm(t *testing.T) {
-	h := newHome(t)
+func TestFault38SignalStorm(t *testing.T) { both(t, signalStorm) }
+
+func signalStorm(t *testing.T, delivery string) {
+	h := newHome(t, delivery)
 	for _, storm := range [][]syscall.Signal{
 		{syscall.SIGTERM}, {syscall.SIGINT}, {syscall.SIGHUP}, {syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP},
 	} {
@@ -220,8 +226,10 @@ func TestFault38SignalStorm(t *testing.T) {
 }
 
 // Row 38: one SIGTERM with nobody there to deliver to: the flush ends with its limit, and the buffer file keeps the rest.
-func TestFault38FlushLimit(t *testing.T) {
-	h := newHome(t)
+func TestFault38FlushLimit(t *testing.T) { both(t, flushLimit) }
+
+func flushLimit(t *testing.T, delivery string) {
+	h := newHome(t, delivery)
 	p := h.start("w1", programSpec{Records: 2000}, nil, "LOGBRAID_CLOSE_TIMEOUT=500ms")
 	p.Line("logged")
 	q := h.start("w2", programSpec{}, nil, "LOGBRAID_CLOSE_TIMEOUT=500ms")

@@ -16,20 +16,37 @@ import (
 // The log itself says what was written when, so no clock decides: between a worker's first record and its last, how much of the
 // lines is its own. By right that is a quarter; that processors are given to one process and then to another costs some of it. Were
 // the flood served as it comes, it would be a twentieth.
+//
+// In direct delivery it is the collector that takes from each in turn; in stream delivery the broker does, since each has one batch
+// on its way, and the log is in the order of the stream.
 func TestFault34Flood(t *testing.T) {
-	r := newRig(t, harness.BrokerSpec{})
+	for _, tt := range []struct {
+		delivery string
+		blocked  func(r *rig) *harness.Process // who is stopped while all that is to be delivered gathers in the buffers
+	}{
+		{"direct", func(r *rig) *harness.Process { return r.collector.Process }},
+		{"stream", func(r *rig) *harness.Process { return r.broker.Process }},
+	} {
+		t.Run(tt.delivery, func(t *testing.T) { // one after the other: the processors are to be shared by the workers alone
+			r := newRig(t, tt.delivery, setup{})
+			flood(t, r, tt.blocked(r))
+		})
+	}
+}
+
+func flood(t *testing.T, r *rig, blocked *harness.Process) {
 	flood := r.worker("flood", harness.WorkerSpec{Payload: 200, Goroutines: 16}, "LOGBRAID_BUFFER=64MiB")
 	others := []*harness.Worker{r.worker("w1", harness.WorkerSpec{Payload: 200}), r.worker("w2", harness.WorkerSpec{Payload: 200}), r.worker("w3", harness.WorkerSpec{Payload: 200})}
 	each := 4000
 	if harness.Race {
 		each = 1500
 	}
-	r.collector.Pause()
+	blocked.Pause()
 	flood.Log(each * 3 / 4) // by each of its goroutines: 48,000 records, some 25 MB
 	for _, w := range others {
 		w.Log(each)
 	}
-	r.collector.Continue()
+	blocked.Continue()
 	r.finish(append(others, flood)...)
 	r.check()
 

@@ -90,10 +90,13 @@ func playForker(r *harness.Role) error {
 // Row 28: a worker whose records nobody has acknowledged executes itself anew, with the same process id, and one starts itself as a
 // child and is killed while the child lives on. What comes is a new run; the lock on the buffer of the first goes with the first, so
 // that what it left is delivered at once, while the second holds its own. 0L0D0R0T.
-func TestFault28ForkAndExec(t *testing.T) {
+func TestFault28ForkAndExec(t *testing.T) { both(t, forkAndExec) }
+
+func forkAndExec(t *testing.T, delivery string) {
 	for _, then := range []string{"exec", "child"} {
 		t.Run(then, func(t *testing.T) {
-			h := newHome(t)
+			t.Parallel()
+			h := newHome(t, delivery)
 			command := harness.Command{Name: "w1", Role: "forker", Spec: forkSpec{Ledger: h.ledgers, Records: 1000, Then: then}}
 			h.master.WorkerEnv("w1", patient...)(&command)
 			h.master.Pause() // nothing is delivered before the program is another
@@ -124,6 +127,7 @@ func TestFault28ForkAndExec(t *testing.T) {
 				t.Errorf("%d buffers", n)
 			}
 			harness.Until(t, "the first run's buffer to be delivered while the second lives", func() bool { return len(rings()) == 1 })
+			h.master.CatchUp()
 			for _, run := range h.master.Stats().Runs {
 				if run.Run == first && (!run.Ended || run.Written < 1000 || run.Lost+run.Dropped > 0) {
 					t.Errorf("the first run: %+v", run)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -111,8 +112,10 @@ func reversed(payload string) string {
 
 // Row 31: garbage, truncated and corrupted messages, wrong versions and forged identities on the subject, made of a genuine
 // message of the very run. Each is counted and kept aside, and I4's table is as before: the run goes on where it was.
-func TestFault31Garbage(t *testing.T) {
-	r := newRig(t, harness.BrokerSpec{})
+func TestFault31Garbage(t *testing.T) { both(t, garbled) }
+
+func garbled(t *testing.T, delivery string) {
+	r := newRig(t, delivery, setup{})
 	nc := client(t, r.broker.URL)
 	messages, err := nc.SubscribeSync("logs.>")
 	if err != nil {
@@ -122,9 +125,9 @@ func TestFault31Garbage(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := r.worker("w1", harness.WorkerSpec{Payload: 60})
-	r.collector.Pause() // meanwhile records gather for a message of several
+	r.broker.Pause() // meanwhile records gather for a message of several
 	w.Log(20)
-	r.collector.Continue()
+	r.broker.Continue()
 	w.Flush()
 	var genuine *nats.Msg
 	for genuine == nil || bytes.Count(genuine.Data, []byte("\n")) < 5 {
@@ -136,9 +139,12 @@ func TestFault31Garbage(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Log(2) // somewhere behind what the garbage is about
-	w.Flush()
-	before := table(r)
+	r.written(w)
+	before, already := table(r), r.collector.Stats()
 	sent := lies(genuine.Subject, genuine.Header.Get("Logbraid"), string(genuine.Data))
+	if delivery == "stream" { // which takes no message with more than 64 KiB of headers
+		sent = slices.DeleteFunc(sent, func(l lie) bool { return len(l.header) > 60_000 })
+	}
 	for _, l := range sent {
 		m := nats.NewMsg(l.subject)
 		m.Header["Logbraid"] = []string{l.header}
@@ -152,7 +158,7 @@ func TestFault31Garbage(t *testing.T) {
 	}
 	harness.Until(t, "everything to be rejected", func() bool {
 		s := r.collector.Stats()
-		return s.Rejected+s.Duplicates+s.Wanted+s.Foreign >= uint64(len(sent))
+		return s.Rejected+s.Duplicates-already.Duplicates+s.Wanted-already.Wanted+s.Foreign >= uint64(len(sent))
 	})
 	if s := r.collector.Stats(); s.Rejected != uint64(len(sent)) {
 		t.Errorf("%d messages; %d rejected, %d duplicates, %d wanted, %d foreign; not rejected: %q", len(sent), s.Rejected, s.Duplicates, s.Wanted, s.Foreign, missed(t, r, sent))
@@ -161,7 +167,7 @@ func TestFault31Garbage(t *testing.T) {
 		t.Errorf("the table of runs was %+v and is %+v", before, after)
 	}
 	w.Log(500)
-	w.Flush()
+	r.written(w)
 	r.collector.Kill() // and what is in the journal is just as untouched
 	r.collector.Restart()
 	w.Log(500)

@@ -12,10 +12,12 @@ import (
 )
 
 // Row 1: kill -9 a worker under load. The master delivers what it left within a second of its death.
-func TestFault01WorkerKilled(t *testing.T) {
+func TestFault01WorkerKilled(t *testing.T) { both(t, workerKilled) }
+
+func workerKilled(t *testing.T, delivery string) {
 	dir, ledgers := t.TempDir(), t.TempDir()
 	handlers, logs := harness.Logs(dir)
-	m := harness.StartMaster(t, harness.MasterSpec{Dir: dir, Handlers: handlers})
+	m := harness.StartMaster(t, harness.MasterSpec{Dir: dir, Handlers: handlers, Delivery: delivery})
 	w := harness.StartWorker(t, "w1", harness.WorkerSpec{Ledger: ledgers, Serve: true, Payload: 60}, m.WorkerEnv("w1", patient...))
 	other := harness.StartWorker(t, "w2", harness.WorkerSpec{Ledger: ledgers, Serve: true, Payload: 60, Burst: 20, Every: time.Millisecond}, m.WorkerEnv("w2", patient...))
 	other.BeginLog(5000)
@@ -31,6 +33,7 @@ func TestFault01WorkerKilled(t *testing.T) {
 	})
 	other.WaitLogged()
 	other.Finish()
+	m.CatchUp()
 	for _, run := range m.Stats().Runs {
 		if run.Logged != run.Written || run.Lost+run.Dropped > 0 || !run.Ended {
 			t.Errorf("the collector counts %+v", run)
@@ -49,21 +52,30 @@ func limit(d time.Duration) time.Duration { return 10 * d }
 // call is in tests/crash as well.
 
 func TestFault02CollectorKilled(t *testing.T) {
-	t.Log(crash.Run(t, crash.Options{Cycles: 4, Seed: 102, Layout: "external", Victim: "collector"}))
+	killed(t, crash.Options{Cycles: 4, Seed: 102, Layout: "external", Victim: "collector"})
 }
 
 func TestFault03MasterKilled(t *testing.T) {
-	t.Log(crash.Run(t, crash.Options{Cycles: 4, Seed: 103, Layout: "embedded", Victim: "master"}))
+	killed(t, crash.Options{Cycles: 4, Seed: 103, Layout: "embedded", Victim: "master"})
 }
 
 func TestFault04BrokerKilled(t *testing.T) {
-	t.Log(crash.Run(t, crash.Options{Cycles: 4, Seed: 104, Layout: "external", Victim: "broker"}))
+	killed(t, crash.Options{Cycles: 4, Seed: 104, Layout: "external", Victim: "broker"})
 }
 
 func TestFault05AllAtOnce(t *testing.T) {
 	for _, layout := range []string{"embedded", "external"} {
 		t.Run(layout, func(t *testing.T) {
-			t.Log(crash.Run(t, crash.Options{Cycles: 3, Seed: 105, Layout: layout, Victim: "all"}))
+			killed(t, crash.Options{Cycles: 3, Seed: 105, Layout: layout, Victim: "all"})
 		})
 	}
+}
+
+func killed(t *testing.T, o crash.Options) {
+	t.Helper()
+	both(t, func(t *testing.T, delivery string) {
+		o := o
+		o.Delivery = delivery
+		t.Log(crash.Run(t, o))
+	})
 }

@@ -31,14 +31,13 @@ func lift(t *testing.T, pid, resource int, to uint64) {
 
 // Row 35: the collector may not open as many descriptors as it has files to write: an error that is counted and told, nothing is
 // acknowledged that is not written, and when it may, it goes on without a restart. 0L0D0R0T.
-func TestFault35Descriptors(t *testing.T) {
-	r := &rig{t: t, ledgers: t.TempDir()}
-	r.broker = harness.StartBroker(t, harness.BrokerSpec{})
-	r.proxy = harness.StartProxy(t, r.broker.Addr())
+func TestFault35Descriptors(t *testing.T) { both(t, descriptors) }
+
+func descriptors(t *testing.T, delivery string) {
 	dir := t.TempDir()
-	r.logs = []checker.Destination{{Path: filepath.Join(dir, "app.jsonl")}}
-	r.collector = harness.StartCollector(t, harness.CollectorSpec{URL: r.broker.URL, Dir: dir,
-		Handlers: []string{"json://" + r.logs[0].Path, "json://" + dir + "/{logger}.jsonl"}})
+	path := filepath.Join(dir, "app.jsonl")
+	r := newRig(t, delivery, setup{collector: harness.CollectorSpec{Dir: dir, Handlers: []string{"json://" + path, "json://" + dir + "/{logger}.jsonl"}}})
+	r.logs = []checker.Destination{{Path: path}}
 	have, err := harness.Descriptors(r.collector.Pid())
 	if err != nil {
 		t.Skip(err)
@@ -67,14 +66,10 @@ func TestFault35Descriptors(t *testing.T) {
 
 // Row 35: the log file may not grow beyond a limit. The collector stalls like on a full disk, or ends; when the limit is gone nothing
 // is missing or torn.
-func TestFault35FileSize(t *testing.T) {
-	r := &rig{t: t, ledgers: t.TempDir()}
-	r.broker = harness.StartBroker(t, harness.BrokerSpec{})
-	r.proxy = harness.StartProxy(t, r.broker.Addr())
-	dir := t.TempDir()
-	var handlers []string
-	handlers, r.logs = harness.Logs(dir)
-	r.collector = harness.StartCollector(t, harness.CollectorSpec{URL: r.broker.URL, Dir: dir, Handlers: handlers})
+func TestFault35FileSize(t *testing.T) { both(t, fileSize) }
+
+func fileSize(t *testing.T, delivery string) {
+	r := newRig(t, delivery, setup{})
 	few := unix.Rlimit{Cur: 300_000, Max: unix.RLIM_INFINITY}
 	if err := unix.Prlimit(r.collector.Pid(), unix.RLIMIT_FSIZE, &few, nil); err != nil {
 		t.Fatal(err)
@@ -97,12 +92,12 @@ func TestFault35FileSize(t *testing.T) {
 }
 
 // Row 35: a worker whose buffer does not fit into the memory that it may have: an error at the start that says so and names the
-// setting, no crash then or later.
+// setting, no crash then or later. It shows before the publisher knows of any delivery.
 func TestFault35Memory(t *testing.T) {
 	if harness.Race {
 		t.Skip("the race detector needs more address space than any limit leaves")
 	}
-	r := newRig(t, harness.BrokerSpec{})
+	r := newRig(t, "direct", setup{})
 	// A Go program reserves 1.5 GB of address space for itself; 0.7 GB more is room for all that it does, and none for this buffer.
 	limit := limited(t, "--as=2200000000")
 	for _, kind := range []string{"memory", "file"} {

@@ -16,17 +16,17 @@ import (
 )
 
 // meddle has a worker log while somebody else does something to the log files; again and again they say.
-func meddle(t *testing.T, times int, deed func(r *rig, round int)) *rig {
+func meddle(t *testing.T, delivery string, times int, deed func(r *rig, round int)) *rig {
 	t.Helper()
-	r := newRig(t, harness.BrokerSpec{})
+	r := newRig(t, delivery, setup{})
 	w := r.worker("w1", steady)
 	w.Log(200)
-	w.Flush()
+	r.written(w)
 	for round := range times {
 		w.BeginLog(4000)
 		deed(r, round)
 		w.WaitLogged()
-		w.Flush()
+		r.written(w)
 	}
 	r.finish(w)
 	return r
@@ -57,8 +57,10 @@ func aside(r *rig, rounds int) []checker.Destination {
 func away(path string, round int) string { return path + ".away-" + string(rune('a'+round)) }
 
 // Row 23: logrotate renames the files under the collector's hands. Reopened in less than a second, 0L0D.
-func TestFault23Renamed(t *testing.T) {
-	r := meddle(t, 3, func(r *rig, round int) {
+func TestFault23Renamed(t *testing.T) { both(t, renamed) }
+
+func renamed(t *testing.T, delivery string) {
+	r := meddle(t, delivery, 3, func(r *rig, round int) {
 		for _, d := range r.logs {
 			if err := os.Rename(d.Path, away(d.Path, round)); err != nil {
 				t.Fatal(err)
@@ -74,8 +76,10 @@ func TestFault23Renamed(t *testing.T) {
 
 // Row 23: the files are deleted. The collector begins new ones; with hard links the test keeps the deleted ones and finds
 // everything in one or the other.
-func TestFault23Deleted(t *testing.T) {
-	r := meddle(t, 3, func(r *rig, round int) {
+func TestFault23Deleted(t *testing.T) { both(t, deleted) }
+
+func deleted(t *testing.T, delivery string) {
+	r := meddle(t, delivery, 3, func(r *rig, round int) {
 		for _, d := range r.logs {
 			if err := os.Link(d.Path, away(d.Path, round)); err != nil {
 				t.Fatal(err)
@@ -95,8 +99,10 @@ func TestFault23Deleted(t *testing.T) {
 
 // Row 23: copytruncate. What is written between the copy and the truncation is lost, by the one who truncates; there is no hole of
 // zero bytes and no torn line, and the log says what happened.
-func TestFault23CopyTruncate(t *testing.T) {
-	r := meddle(t, 3, func(r *rig, round int) {
+func TestFault23CopyTruncate(t *testing.T) { both(t, copyTruncate) }
+
+func copyTruncate(t *testing.T, delivery string) {
+	r := meddle(t, delivery, 3, func(r *rig, round int) {
 		for _, d := range r.logs {
 			if out, err := exec.Command("cp", d.Path, away(d.Path, round)).CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
@@ -106,6 +112,7 @@ func TestFault23CopyTruncate(t *testing.T) {
 			}
 		}
 	})
+	r.collector.CatchUp()
 	r.collector.Stop()
 	accepted, err := checker.ReadLedgers(r.ledgers)
 	if err != nil {
@@ -164,12 +171,14 @@ func told(t *testing.T, r *rig, words ...string) {
 
 // Row 24: the log directory is deleted under the collector. It stalls or makes it anew, and says so; it does not go on writing
 // into files that nobody can see.
-func TestFault24DirectoryDeleted(t *testing.T) {
-	r := newRig(t, harness.BrokerSpec{})
+func TestFault24DirectoryDeleted(t *testing.T) { both(t, directoryDeleted) }
+
+func directoryDeleted(t *testing.T, delivery string) {
+	r := newRig(t, delivery, setup{})
 	keep := t.TempDir() // hard links: the same file system as the log directory
 	w := r.worker("w1", steady)
 	w.Log(500)
-	w.Flush()
+	r.written(w)
 	var logs []checker.Destination
 	for _, d := range r.logs {
 		kept := filepath.Join(keep, filepath.Base(d.Path))
@@ -192,11 +201,13 @@ func TestFault24DirectoryDeleted(t *testing.T) {
 }
 
 // Row 24: in place of the log directory stands a symbolic link to another. Nothing is ever written through it.
-func TestFault24SymbolicLink(t *testing.T) {
-	r := newRig(t, harness.BrokerSpec{})
+func TestFault24SymbolicLink(t *testing.T) { both(t, symbolicLink) }
+
+func symbolicLink(t *testing.T, delivery string) {
+	r := newRig(t, delivery, setup{})
 	w := r.worker("w1", steady)
 	w.Log(500)
-	w.Flush()
+	r.written(w)
 	elsewhere := t.TempDir()
 	dir, moved := r.collector.Dir, r.collector.Dir+".moved"
 	if err := os.Rename(dir, moved); err != nil {
@@ -234,20 +245,21 @@ func TestFault24NoPermission(t *testing.T) {
 			t.Skip("root may do everything, and there is no setpriv to take the right away")
 		}
 	}
-	r := &rig{t: t, ledgers: t.TempDir()}
-	r.broker = harness.StartBroker(t, harness.BrokerSpec{})
-	r.proxy = harness.StartProxy(t, r.broker.Addr())
+	both(t, noPermission)
+}
+
+func noPermission(t *testing.T, delivery string) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "app.jsonl")
-	r.logs = []checker.Destination{{Path: path}}
 	var options []harness.Option
 	if os.Getuid() == 0 { // root without the right to pass over permissions
 		options = append(options, harness.Under("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"))
 	}
-	r.collector = harness.StartCollector(t, harness.CollectorSpec{URL: r.broker.URL, Dir: dir, Handlers: []string{"json://" + path + "?rotate=100KiB&keep=1000"}}, options...)
+	r := newRig(t, delivery, setup{collector: harness.CollectorSpec{Dir: dir, Handlers: []string{"json://" + path + "?rotate=100KiB&keep=1000"}}}, options...)
+	r.logs = []checker.Destination{{Path: path}}
 	w := r.worker("w1", harness.WorkerSpec{Payload: 300})
 	w.Log(200)
-	w.Flush()
+	r.written(w)
 	if err := os.Chmod(dir, 0); err != nil {
 		t.Fatal(err)
 	}

@@ -28,18 +28,13 @@ func powerDisk(t *testing.T) *harness.PowerDisk {
 }
 
 // powerRig has its log directory on a disk whose power can be cut; small generations and compression, so that cuts hit rotations.
-func powerRig(t *testing.T, disk *harness.PowerDisk, fsync string) *rig {
+func powerRig(t *testing.T, delivery string, disk *harness.PowerDisk, fsync string) *rig {
 	t.Helper()
-	r := &rig{t: t, ledgers: t.TempDir()}
-	r.broker = harness.StartBroker(t, harness.BrokerSpec{})
-	r.proxy = harness.StartProxy(t, r.broker.Addr())
 	dir := filepath.Join(disk.Dir, "logs")
-	handlers, logs := harness.Logs(dir)
+	handlers, _ := harness.Logs(dir)
 	handlers[0] += "?rotate=300KiB&keep=100000&compress=gzip"
 	handlers[1] += "?rotate=200KiB&keep=100000"
-	r.logs = logs
-	r.collector = harness.StartCollector(t, harness.CollectorSpec{URL: r.broker.URL, Dir: dir, Handlers: handlers, FSync: fsync})
-	return r
+	return newRig(t, delivery, setup{collector: harness.CollectorSpec{Dir: dir, Handlers: handlers, FSync: fsync}})
 }
 
 // powerRounds cuts the power under the collector so many times, each at a moment within the load that the seed decides.
@@ -67,35 +62,47 @@ func powerRounds(t *testing.T, disk *harness.PowerDisk, r *rig, rounds int) {
 }
 
 // Row 6: the power of the log directory's disk is cut, FSYNC=always. A worker sends again what was not acknowledged and forgets
-// what was; so when at the end nothing is missing, no acknowledged record was ever lost: 0L0D0R0T.
-func TestFault06PowerCut(t *testing.T) {
+// what was; so when at the end nothing is missing, no acknowledged record was ever lost: 0L0D0R0T. A stream frees the room of what
+// is forced to the disk, and nothing else.
+func TestFault06PowerCut(t *testing.T) { inTurn(t, powerCut) }
+
+func powerCut(t *testing.T, delivery string) {
 	disk := powerDisk(t)
-	r := powerRig(t, disk, "always")
+	r := powerRig(t, delivery, disk, "always")
 	powerRounds(t, disk, r, *powerCuts)
 	r.check()
 	t.Logf("%d power cuts, seed %d", *powerCuts, *powerSeed)
 }
 
 // Row 6 with FSYNC=1s, which does not promise to keep what it acknowledged: what is lost is counted exactly, and told in the log;
-// nothing is duplicated, out of order or torn.
-func TestFault06PowerCutLossIsReported(t *testing.T) {
+// nothing is duplicated, out of order or torn. A stream still has what was lost, since it keeps all that is not forced to the disk of
+// the log: 0L.
+func TestFault06PowerCutLossIsReported(t *testing.T) { inTurn(t, powerCutLossIsReported) }
+
+func powerCutLossIsReported(t *testing.T, delivery string) {
 	disk := powerDisk(t)
-	r := powerRig(t, disk, "1s")
+	r := powerRig(t, delivery, disk, "1s")
 	powerRounds(t, disk, r, 3)
+	if delivery == "stream" {
+		r.check()
+		return
+	}
 	stats := r.collector.Stats()
 	r.collector.Stop()
 	lossIsTold(t, r.ledgers, r.logs, stats)
 }
 
 // Row 6 for a whole machine: master, workers and their buffers are on the disk and die with it, FSYNC=always. What Flush had
-// returned for is there; what was only in a buffer may be gone with it.
-func TestFault06PowerCutMachine(t *testing.T) {
+// returned for is there, in the log or in the stream; what was only in a buffer may be gone with it.
+func TestFault06PowerCutMachine(t *testing.T) { inTurn(t, powerCutMachine) }
+
+func powerCutMachine(t *testing.T, delivery string) {
 	disk := powerDisk(t)
 	dir := filepath.Join(disk.Dir, "logs")
 	handlers, logs := harness.Logs(dir)
 	ledgers, flushed := t.TempDir(), t.TempDir()
 	group := harness.NewGroup(t)
-	m := harness.StartMaster(t, harness.MasterSpec{Dir: dir, Handlers: handlers, FSync: "always"}, harness.In(group))
+	m := harness.StartMaster(t, harness.MasterSpec{Dir: dir, Handlers: handlers, FSync: "always", Delivery: delivery}, harness.In(group))
 	for range 2 {
 		w := harness.StartWorker(t, "w1", harness.WorkerSpec{Ledger: ledgers, Serve: true, Payload: 60}, m.WorkerEnv("w1", append(patient, "LOGBRAID_BUFFER=1MiB")...), harness.In(group))
 		w.Log(500)
@@ -116,6 +123,7 @@ func TestFault06PowerCutMachine(t *testing.T) {
 		rings, err := filepath.Glob(filepath.Join(buffers, "*.ring"))
 		return err == nil && len(rings) == 0
 	})
+	m.CatchUp()
 	m.Stop()
 	but := func(ledgers string, kinds ...checker.Kind) {
 		t.Helper()

@@ -27,6 +27,7 @@ type ledgered struct {
 func newLedgered(t *testing.T, r *rig, worker string, cfg publisher.Config) *ledgered {
 	t.Helper()
 	cfg.App, cfg.Worker, cfg.Conn, cfg.BlockTimeout = "etl", worker, natsconn.Config{URL: r.proxy.URL()}, harness.Guard
+	cfg.Delivery = r.delivery
 	pub, err := publisher.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +77,9 @@ func (l *ledgered) close() publisher.Stats {
 
 // Row 30: records of nothing, of more than is allowed, and of 64 MiB; and batches that would be longer than the broker's
 // max_payload. What is too long is cut and says so, and nothing behind it waits.
-func TestFault30Sizes(t *testing.T) {
+func TestFault30Sizes(t *testing.T) { both(t, sizes) }
+
+func sizes(t *testing.T, delivery string) {
 	for _, test := range []struct{ name, config string }{
 		{"default", ""},
 		{"small max_payload", "max_payload: 65536\n"},
@@ -86,7 +89,7 @@ func TestFault30Sizes(t *testing.T) {
 			if err := os.WriteFile(config, []byte(test.config+"max_pending: 64MB\n"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			r := newRig(t, harness.BrokerSpec{Args: []string{"-c", config}})
+			r := newRig(t, delivery, setup{broker: harness.BrokerSpec{Args: []string{"-c", config}}})
 			l := newLedgered(t, r, "w1", publisher.Config{})
 			log := l.pub.Named("sizes")
 			sizes := []int{0, 1, 60_000, 65_500, 66_000, 255 << 10, 256 << 10, 257 << 10, 1 << 20, 64 << 20}
@@ -103,6 +106,7 @@ func TestFault30Sizes(t *testing.T) {
 			if s.Dropped != 0 {
 				t.Errorf("dropped: %+v", s.Drops)
 			}
+			r.collector.CatchUp()
 			stats := r.collector.Stats()
 			r.collector.Stop()
 			harness.Check(t, r.ledgers, r.logs...)

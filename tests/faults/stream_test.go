@@ -22,19 +22,6 @@ const notAsLeft = "the stream is not as the log left it"
 // storeFailed is JetStream's answer to who makes a stream while it still tidies away what the last one left on the disk.
 const storeFailed = 10049
 
-// newStreamRig is a rig in stream delivery, with a stream of maxBytes; 0: the product's default.
-func newStreamRig(t *testing.T, maxBytes int64) *rig {
-	t.Helper()
-	r := &rig{t: t, ledgers: t.TempDir(), delivery: "stream"}
-	r.broker = harness.StartBroker(t, harness.BrokerSpec{Store: t.TempDir()})
-	r.proxy = harness.StartProxy(t, r.broker.Addr())
-	dir := t.TempDir()
-	handlers, logs := harness.Logs(dir)
-	r.logs = logs
-	r.collector = harness.StartCollector(t, harness.CollectorSpec{URL: r.broker.URL, Dir: dir, Handlers: handlers, Delivery: "stream", MaxBytes: maxBytes})
-	return r
-}
-
 // operator is a connection of somebody who may do everything.
 func operator(t *testing.T, r *rig) jetstream.JetStream {
 	t.Helper()
@@ -54,7 +41,7 @@ func operator(t *testing.T, r *rig) jetstream.JetStream {
 // that frees room, all of it arrives: more than the stream could ever hold at once.
 func TestFault19StreamFull(t *testing.T) {
 	t.Parallel()
-	r := newStreamRig(t, 1<<20)
+	r := newRig(t, "stream", setup{collector: harness.CollectorSpec{MaxBytes: 1 << 20}})
 	w1 := r.worker("w1", harness.WorkerSpec{Payload: 300}, "LOGBRAID_BUFFER=1MiB")
 	w2 := r.worker("w2", harness.WorkerSpec{Payload: 300}, "LOGBRAID_BUFFER=1MiB")
 	r.collector.Pause()
@@ -124,7 +111,7 @@ func TestFault37WhileAway(t *testing.T) {
 	for _, tt := range meddling {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := newStreamRig(t, 0)
+			r := newRig(t, "stream", setup{})
 			w := r.worker("w1", steady)
 			w.Log(1000)
 			w.Flush()
@@ -160,7 +147,7 @@ func TestFault37UnderLoad(t *testing.T) {
 	for _, tt := range meddling {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			r := newStreamRig(t, 0)
+			r := newRig(t, "stream", setup{})
 			js := operator(t, r)
 			w1, w2 := r.worker("w1", steady), r.worker("w2", steady)
 			ctx, cancel := guarded()

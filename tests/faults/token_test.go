@@ -21,10 +21,12 @@ func write(t *testing.T, path, text string) {
 // Row 36: a worker with a wrong token is refused and goes on trying; when the file holds the right one it is taken in, with all
 // that it logged meanwhile. The same when its token expires under a worker that is connected, because another has taken its place,
 // and when the master comes back with new tokens for all. 0L0D0R0T.
-func TestFault36Token(t *testing.T) {
+func TestFault36Token(t *testing.T) { both(t, token) }
+
+func token(t *testing.T, delivery string) {
 	dir, ledgers := t.TempDir(), t.TempDir()
 	handlers, logs := harness.Logs(dir)
-	m := harness.StartMaster(t, harness.MasterSpec{Dir: dir, Handlers: handlers})
+	m := harness.StartMaster(t, harness.MasterSpec{Dir: dir, Handlers: handlers, Delivery: delivery})
 	env := m.WorkerEnv("w1", patient...) // which makes the token
 	// Each time that the worker tries it comes through the proxy.
 	proxy := harness.StartProxy(t, strings.TrimPrefix(env.Value("LOGBRAID_NATS_URL"), "nats://"))
@@ -94,6 +96,7 @@ func TestFault36Token(t *testing.T) {
 	if report := w.Finish(); report.Close != "" || report.Dropped != 0 {
 		t.Errorf("%+v", report)
 	}
+	m.CatchUp()
 	m.Stop()
 	harness.Check(t, ledgers, logs...)
 }

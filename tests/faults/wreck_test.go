@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -21,30 +22,49 @@ import (
 	"github.com/logbraid/logbraid/tests/harness"
 )
 
-// wreck is what is left when everything has been killed: log files, journal, and the buffer of a dead worker with records that
-// nobody has acknowledged.
+// wreck is what is left when everything has been killed: log files, journal, the buffer of a dead worker with records that nobody
+// has acknowledged, and in stream delivery a stream with some that nobody has read.
 type wreck struct {
 	t                     *testing.T
-	broker                *harness.Broker
+	delivery              string
+	broker                *harness.Broker // none in stream delivery: each recovery has its own, on a copy of the store
+	store                 string          // of the stream, if there is one
 	logs, buffer, ledgers string
 }
 
-func makeWreck(t *testing.T) *wreck {
+func makeWreck(t *testing.T, delivery string) *wreck {
 	t.Helper()
-	x := &wreck{t: t, logs: t.TempDir(), buffer: t.TempDir(), ledgers: t.TempDir()}
-	x.broker = harness.StartBroker(t, harness.BrokerSpec{})
-	handlers, _ := harness.Logs(x.logs)
-	c := harness.StartCollector(t, harness.CollectorSpec{URL: x.broker.URL, Dir: x.logs, Handlers: handlers})
-	w := harness.StartWorker(t, "w1", harness.WorkerSpec{Ledger: x.ledgers, Serve: true, Payload: 60},
-		harness.PlainEnv(x.broker.URL, "w1", "LOGBRAID_BUFFER=64KiB", "LOGBRAID_BUFFER_DIR="+x.buffer))
+	x := &wreck{t: t, delivery: delivery, logs: t.TempDir(), buffer: t.TempDir()}
+	if delivery == "stream" {
+		x.store = t.TempDir()
+	}
+	r := newRig(t, delivery, setup{broker: harness.BrokerSpec{Store: x.store}, collector: harness.CollectorSpec{Dir: x.logs}})
+	x.broker, x.ledgers = r.broker, r.ledgers
+	w := r.worker("w1", harness.WorkerSpec{Payload: 60}, "LOGBRAID_BUFFER=64KiB", "LOGBRAID_BUFFER_DIR="+x.buffer)
 	for range 5 {
 		w.Log(20)
-		w.Flush()
+		r.written(w)
 	}
-	c.Kill()
+	r.collector.Kill()
+	if delivery == "stream" {
+		w.Log(5)
+		w.Flush() // into the stream, and nowhere else
+		x.broker.Kill()
+	}
 	w.Log(10)
 	w.Kill()
 	return x
+}
+
+// every is the step between two damages: the race detector makes each recovery ten times as long, a broker of its own five times.
+func (x *wreck) every(step int) int {
+	if harness.Race {
+		step *= 7
+	}
+	if x.delivery == "stream" {
+		step *= 5
+	}
+	return step
 }
 
 // recovered is how things stand after a new collector and a drain.
@@ -55,27 +75,46 @@ type recovered struct {
 	failed  error // of the drain
 }
 
-// recover copies the wreck, lets damage change the copy, starts a collector on it, drains the buffer, and has the checker look.
+// recover copies the wreck, lets damage change the copy, starts a collector on it, drains the buffer, and has the checker look at what
+// was written.
 func (x *wreck) recover(t *testing.T, damage func(logs, buffer string)) *recovered {
+	t.Helper()
+	return x.recoverAll(t, func(logs, buffer, _ string) { damage(logs, buffer) })
+}
+
+// recoverAll is recover for damage to the store of the stream, too.
+func (x *wreck) recoverAll(t *testing.T, damage func(logs, buffer, store string)) *recovered {
 	t.Helper()
 	r := &recovered{dir: filepath.Join(t.TempDir(), "logs")}
 	buffer := filepath.Join(t.TempDir(), "buffer")
 	copyTree(t, x.logs, r.dir)
 	copyTree(t, x.buffer, buffer)
-	damage(r.dir, buffer)
+	broker := x.broker
+	if x.store == "" {
+		damage(r.dir, buffer, "")
+	} else {
+		store := filepath.Join(t.TempDir(), "store")
+		copyTree(t, x.store, store)
+		damage(r.dir, buffer, store)
+		broker = harness.StartBroker(t, harness.BrokerSpec{Store: store})
+		defer broker.Kill()
+	}
 
 	said := &lockedBuffer{}
 	log := slog.New(slog.NewTextHandler(said, nil))
 	handlers, logs := harness.Logs(r.dir)
-	conn := natsconn.Config{URL: x.broker.URL}
+	conn := natsconn.Config{URL: broker.URL}
 	ctx, cancel := context.WithTimeout(context.Background(), harness.Guard)
 	defer cancel()
-	c, err := collector.Start(ctx, collector.Config{Dir: r.dir, Handlers: handlers, FSync: "never", NATS: conn, Diagnostics: log})
+	c, err := collector.Start(ctx, collector.Config{Dir: r.dir, Handlers: handlers, FSync: "never", NATS: conn, Delivery: x.delivery, Diagnostics: log})
 	if err != nil {
 		t.Fatalf("the collector does not start: %v", err)
 	}
-	report, err := publisher.Drain(ctx, publisher.DrainConfig{Dir: buffer, Conn: conn, Diagnostics: log})
+	report, err := publisher.Drain(ctx, publisher.DrainConfig{Dir: buffer, Conn: conn, Delivery: x.delivery, Diagnostics: log})
 	r.failed = err
+	if err := c.CatchUp(ctx); err != nil {
+		t.Fatalf("catch up: %v\n%s", err, said)
+	}
 	if err := c.Close(ctx); err != nil {
 		t.Fatalf("close collector: %v", err)
 	}
@@ -167,14 +206,6 @@ func copyTree(t *testing.T, from, to string) {
 	}
 }
 
-// every is the step between two damages: the race detector makes each recovery ten times as long.
-func every(step int) int {
-	if harness.Race {
-		return step * 7
-	}
-	return step
-}
-
 // journals are the files in which the checkpoint stands.
 func journals(t *testing.T, logs string) []string {
 	t.Helper()
@@ -197,8 +228,10 @@ var garbage = map[string][]byte{
 }
 
 // Row 14: the journal's end is cut, flipped or followed by garbage. The files and the run table are what they were: 0L0D0R0T.
-func TestFault14JournalTail(t *testing.T) {
-	x := makeWreck(t)
+func TestFault14JournalTail(t *testing.T) { both(t, journalTail) }
+
+func journalTail(t *testing.T, delivery string) {
+	x := makeWreck(t, delivery)
 	for i, name := range journals(t, x.logs) {
 		journal := filepath.Base(name)
 		in := func(f func([]byte) []byte) func(logs, buffer string) {
@@ -209,7 +242,7 @@ func TestFault14JournalTail(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Logf("%s: %d bytes", journal, info.Size())
-		for n := 1 + i; n <= 200 && n <= int(info.Size()); n += every(3) {
+		for n := 1 + i; n <= 200 && n <= int(info.Size()); n += x.every(3) {
 			x.recover(t, in(func(b []byte) []byte { return b[:len(b)-n] })).untouched(t, fmt.Sprintf("%s cut by %d bytes", journal, n))
 			r := x.recover(t, in(func(b []byte) []byte { b[len(b)-n] ^= 0x55; return b }))
 			what := fmt.Sprintf("%s, byte %d from the end flipped", journal, n)
@@ -234,14 +267,16 @@ func TestFault14JournalTail(t *testing.T) {
 }
 
 // Row 15: a bit flips in the middle of the journal.
-func TestFault15JournalMiddle(t *testing.T) {
-	x := makeWreck(t)
+func TestFault15JournalMiddle(t *testing.T) { both(t, journalMiddle) }
+
+func journalMiddle(t *testing.T, delivery string) {
+	x := makeWreck(t, delivery)
 	for _, name := range journals(t, x.logs) {
 		info, err := os.Stat(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for at := 0; at < int(info.Size()); at += every(max(1, int(info.Size())/60)) {
+		for at := 0; at < int(info.Size()); at += x.every(max(1, int(info.Size())/60)) {
 			r := x.recover(t, func(logs, _ string) {
 				change(t, filepath.Join(logs, ".logbraid", filepath.Base(name)), func(b []byte) []byte { b[at] ^= 1 << (at % 8); return b })
 			})
@@ -256,8 +291,10 @@ func TestFault15JournalMiddle(t *testing.T) {
 
 // Row 15: both copies of the journal are gone or unreadable. The run table comes from the log files themselves, which is reported, and
 // nothing is lost: neither what is in the files nor what the dead worker's buffer still holds.
-func TestFault15BothJournalsGone(t *testing.T) {
-	x := makeWreck(t)
+func TestFault15BothJournalsGone(t *testing.T) { both(t, bothJournalsGone) }
+
+func bothJournalsGone(t *testing.T, delivery string) {
+	x := makeWreck(t, delivery)
 	for what, deed := range map[string]func(journal string) error{
 		"removed": os.Remove,
 		"emptied": func(journal string) error { return os.Truncate(journal, 0) },
@@ -282,8 +319,10 @@ func TestFault15BothJournalsGone(t *testing.T) {
 
 // Row 15, twofold: both copies have lost the same entry. What was committed with it may be lost, since it looks like a power cut, but
 // then the log tells exactly how much.
-func TestFault15BothJournalsDamaged(t *testing.T) {
-	x := makeWreck(t)
+func TestFault15BothJournalsDamaged(t *testing.T) { both(t, bothJournalsDamaged) }
+
+func bothJournalsDamaged(t *testing.T, delivery string) {
+	x := makeWreck(t, delivery)
 	for what, f := range map[string]func([]byte) []byte{
 		"cut in half":           func(b []byte) []byte { return b[:len(b)/2] },
 		"flipped in the middle": func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
@@ -308,8 +347,10 @@ func TestFault15BothJournalsDamaged(t *testing.T) {
 }
 
 // Row 14: bytes that were never committed stand behind a log file's end: they are cut off, and nothing else happens.
-func TestFault14LogTailGarbage(t *testing.T) {
-	x := makeWreck(t)
+func TestFault14LogTailGarbage(t *testing.T) { both(t, logTailGarbage) }
+
+func logTailGarbage(t *testing.T, delivery string) {
+	x := makeWreck(t, delivery)
 	for _, log := range []string{"app.jsonl", "app.log"} {
 		for what, g := range garbage {
 			x.recover(t, func(logs, _ string) {
@@ -321,10 +362,12 @@ func TestFault14LogTailGarbage(t *testing.T) {
 
 // Row 14 and 15: a log file has lost committed bytes, or holds others. That is reported, the file is kept aside as it is, and the
 // log goes on in a new one; what is missing is missing only there: the two together, but for a flipped bit, are the log.
-func TestFault14LogDamaged(t *testing.T) {
-	x := makeWreck(t)
+func TestFault14LogDamaged(t *testing.T) { both(t, logDamaged) }
+
+func logDamaged(t *testing.T, delivery string) {
+	x := makeWreck(t, delivery)
 	for _, log := range []string{"app.jsonl", "app.log"} {
-		for n := 1; n <= 300; n += every(9) {
+		for n := 1; n <= 300; n += x.every(9) {
 			for _, how := range []string{"cut", "flipped"} {
 				var broken []byte
 				r := x.recover(t, func(logs, _ string) {
@@ -387,8 +430,10 @@ func (x *wreck) together(t *testing.T, dir, aside, what string) {
 
 // Rows 14 and 15: the buffer of a dead worker is cut or a bit of it flips. Never a crash, never a record twice or changed; what can
 // no longer be read is reported.
-func TestFault15Buffer(t *testing.T) {
-	x := makeWreck(t)
+func TestFault15Buffer(t *testing.T) { both(t, bufferDamaged) }
+
+func bufferDamaged(t *testing.T, delivery string) {
+	x := makeWreck(t, delivery)
 	rings, err := filepath.Glob(filepath.Join(x.buffer, "*.ring"))
 	if err != nil || len(rings) != 1 {
 		t.Fatalf("%v, %v", rings, err)
@@ -401,14 +446,18 @@ func TestFault15Buffer(t *testing.T) {
 	in := func(f func([]byte) []byte) func(logs, buffer string) {
 		return func(_, buffer string) { change(t, filepath.Join(buffer, name), f) }
 	}
-	x.recover(t, func(string, string) {}).untouched(t, "the undamaged buffer")
+	r := x.recover(t, func(string, string) {})
+	r.untouched(t, "the undamaged buffer")
+	if r.damage != "" {
+		t.Errorf("the undamaged buffer: reported: %s", r.damage)
+	}
 	used := 0
 	for at := 0; at < len(whole); at++ {
 		if whole[at] != 0 {
 			used++
 		}
 	}
-	step := every(max(1, used/150))
+	step := x.every(max(1, used/150))
 	for at, n := 0, 0; at < len(whole); at++ {
 		if whole[at] == 0 && at%4096 != 17 {
 			continue
@@ -420,5 +469,46 @@ func TestFault15Buffer(t *testing.T) {
 	}
 	for _, n := range []int{0, 1, 100, 4096, 8192, len(whole) / 2, len(whole) - 4096, len(whole) - 1} {
 		x.recover(t, in(func(b []byte) []byte { return b[:n] })).reported(t, fmt.Sprintf("buffer cut to %d bytes", n))
+	}
+}
+
+// Row 15: a bit flips in the store of the stream while the broker is down. What the broker cannot read any more and nobody had read is
+// told as lost, to the record; what the log holds is not written again, and nothing else is wrong.
+func TestFault15StreamStore(t *testing.T) {
+	x := makeWreck(t, "stream")
+	var blocks []string
+	err := filepath.WalkDir(x.store, func(path string, d fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".blk") && strings.Contains(path, "LOGS") {
+			blocks = append(blocks, path)
+		}
+		return err
+	})
+	if err != nil || len(blocks) == 0 {
+		t.Fatalf("%v, %v", blocks, err)
+	}
+	for _, path := range blocks {
+		name, err := filepath.Rel(x.store, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at := 0; at < int(info.Size()); at += x.every(max(1, int(info.Size())/150)) {
+			r := x.recoverAll(t, func(_, _, store string) {
+				change(t, filepath.Join(store, name), func(b []byte) []byte { b[at] ^= 1 << (at % 8); return b })
+			})
+			what := fmt.Sprintf("%s, a bit of byte %d of %d flipped", name, at, info.Size())
+			json := r.reports[0]
+			if lost := json.Counts[checker.Lost]; uint64(lost) != json.GapLost {
+				t.Errorf("%s: %d lost, %d told", what, lost, json.GapLost)
+			}
+			for kind, n := range json.Counts {
+				if kind != checker.Lost && kind != checker.Accounting {
+					t.Errorf("%s: %d %s: %v", what, n, kind, json.Err())
+				}
+			}
+		}
 	}
 }

@@ -22,6 +22,7 @@ type CollectorSpec struct {
 	FSync    string
 	Prefix   string // of the subjects; "": logs
 	Delivery string // direct or stream; "": direct
+	Stream   string // its name; "": the product's default
 	MaxBytes int64  // of the stream; 0: the product's default
 	// Clock, unless it is zero, is what time it is for the collector: it stands still until "SetClock".
 	Clock time.Time
@@ -118,7 +119,7 @@ func playCollector(r *Role) error {
 	begin := time.Now()
 	c, err := collector.Start(context.Background(), collector.Config{
 		Dir: spec.Dir, Handlers: spec.Handlers, FSync: spec.FSync, Prefix: spec.Prefix, Delivery: spec.Delivery,
-		Stream: collector.StreamConfig{MaxBytes: spec.MaxBytes}, Clock: clock.tell, Version: "test",
+		Stream: collector.StreamConfig{Name: spec.Stream, MaxBytes: spec.MaxBytes}, Clock: clock.tell, Version: "test",
 		NATS:        natsconn.Config{URL: spec.URL, Name: "collector under test"},
 		Diagnostics: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
