@@ -62,7 +62,7 @@ type setting struct {
 	File    string   `json:"-"` // that has every record; "" is app.jsonl
 	Loggers []string `json:"-"` // of each worker's records, in turns; none: etl.load
 
-	Role string                  `json:"-"` // of the workers; "" is logbraid-worker
+	Role string                  `json:"-"` // of the workers, or the path of a program that plays it; "" is logbraid-worker
 	Says func(line string) error `json:"-"` // takes what the workers print
 }
 

@@ -145,11 +145,19 @@ func resident(pid int) (int64, error) {
 
 // idle leaves three workers with a connection alone for a minute.
 func idle(ctx context.Context, b *Bench) ([]Bar, error) {
-	const count = 3
-	load := Load{Workers: count, Records: 1}
+	dir, err := os.MkdirTemp(b.Dir, "idle-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	program := filepath.Join(dir, "idle")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "./idle").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build idle: %w: %s", err, out)
+	}
+	load := Load{Workers: 3, Records: 1}
 	var used []float64
 	c := Contestant{Name: "idle", Run: func(_ context.Context, r *Round) (string, error) {
-		file, err := logbraid(setting{Handlers: []string{"json://DIR/app.jsonl"}, Role: "logbraid-idle", Says: func(line string) error {
+		file, err := logbraid(setting{Handlers: []string{"json://DIR/app.jsonl"}, Role: program, Says: func(line string) error {
 			ms, err := strconv.ParseFloat(strings.TrimSpace(line), 64)
 			used = append(used, ms)
 			return err
@@ -163,32 +171,6 @@ func idle(ctx context.Context, b *Bench) ([]Bar, error) {
 	}
 	return []Bar{{What: "CPU of a worker that is idle for a minute, ms", Got: median(used), Limit: 5, AtMost: true,
 		Detail: fmt.Sprintf("three workers: %.1f", used)}}, nil
-}
-
-// logbraidIdle says how much CPU it took, user and system, between two points a minute apart.
-func (j job) logbraidIdle() error {
-	return j.withPublisher(func(log logger) error {
-		j.each(log)
-		before, err := cpuTime()
-		if err != nil {
-			return err
-		}
-		<-time.After(time.Minute)
-		after, err := cpuTime()
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Printf("%.3f\n", float64((after-before).Microseconds())/1e3)
-		return err
-	})
-}
-
-func cpuTime() (time.Duration, error) {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0, err
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
 }
 
 // logbraidFlood logs until it is told to stop.

@@ -87,8 +87,6 @@ func play(role string) error {
 		return floorWriter(os.Getenv("BENCH_FILE"))
 	case "logbraid-worker":
 		return j.logbraid()
-	case "logbraid-idle":
-		return j.logbraidIdle()
 	case "logbraid-flood":
 		return j.logbraidFlood()
 	case "logbraid-master":

@@ -155,11 +155,14 @@ func (r *Round) Start(cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
-// Role starts this program again in one of its roles.
+// Role starts this program again in one of its roles, or the program whose path role is.
 func (r *Round) Role(role string, env ...string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
+	}
+	if filepath.IsAbs(role) {
+		self = role
 	}
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), append(env, roleVariable+"="+role,
