@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -86,9 +87,21 @@ func (d *PowerDisk) cut() error {
 func (d *PowerDisk) Restore() {
 	d.t.Helper()
 	Until(d.t, "the disk to be unmounted", func() bool { return syscall.Unmount(d.Dir, 0) == nil })
+	// Whoever made a mount namespace meanwhile (a container, a network namespace) has it mounted there still, and as long as it is
+	// mounted anywhere, mounting it again would give the one without power.
+	Until(d.t, "nobody to have the disk mounted", func() bool { return !d.attached() })
 	if err := d.mount(); err != nil {
 		d.t.Fatalf("mount the disk again: %v", err)
 	}
+}
+
+// attached reports whether a loop device has the image, as it has while it is mounted in any mount namespace.
+func (d *PowerDisk) attached() bool {
+	files, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")
+	return slices.ContainsFunc(files, func(file string) bool {
+		text, err := os.ReadFile(file) // fails when it is detached meanwhile
+		return err == nil && strings.TrimSpace(string(text)) == d.image
+	})
 }
 
 // CanCutPower says why NewPowerDisk does not work here; nil when it does.
