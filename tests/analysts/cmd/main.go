@@ -11,7 +11,10 @@ package main
 import (
 	"flag"
 	"fmt"
+	"os"
 	"slices"
+	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/logbraid/logbraid/tests/analysts"
@@ -33,13 +36,13 @@ var loads = []load{
 	{"three read slowly", start(3, analysts.Spec{Buffer: 4 << 20, Every: 100, Pause: 100 * time.Millisecond})},
 	{"three are stopped", func(t harness.T, url string) func() {
 		for i := range 3 {
-			a := analysts.Start(t, fmt.Sprint("stopped", i), analysts.Spec{URL: url})
+			a := startOne(t, fmt.Sprint("stopped", i), analysts.Spec{URL: url})
 			a.Pause()
 		}
 		return nil
 	}},
 	{"one is stopped and continued", func(t harness.T, url string) func() {
-		a := analysts.Start(t, "stopped", analysts.Spec{URL: url, Buffer: 4 << 20, Every: 100, Pause: 100 * time.Millisecond})
+		a := startOne(t, "stopped", analysts.Spec{URL: url, Buffer: 4 << 20, Every: 100, Pause: 100 * time.Millisecond})
 		stopped := false
 		return func() {
 			if stopped = !stopped; stopped {
@@ -55,16 +58,40 @@ var loads = []load{
 			if a != nil {
 				a.Kill()
 			}
-			a = analysts.Start(t, "killed", analysts.Spec{URL: url, Buffer: 4 << 20, Every: 100, Pause: 100 * time.Millisecond})
+			a = startOne(t, "killed", analysts.Spec{URL: url, Buffer: 4 << 20, Every: 100, Pause: 100 * time.Millisecond})
 		}
 	}},
+}
+
+// nice is the niceness of analysts: with 19 they take what the others leave of the processors, as if they ran elsewhere.
+var nice = flag.Int("nice", 0, "niceness of the analysts' processes (Linux)")
+
+func startOne(t harness.T, name string, spec analysts.Spec) *analysts.Analyst {
+	a := analysts.Start(t, name, spec)
+	if *nice != 0 {
+		// Each thread has its own, and gives it to those that it starts.
+		threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", a.Pid()))
+		for _, thread := range threads {
+			var id int
+			if id, err = strconv.Atoi(thread.Name()); err == nil {
+				err = syscall.Setpriority(syscall.PRIO_PROCESS, id, *nice)
+			}
+			if err != nil {
+				break
+			}
+		}
+		if err != nil {
+			t.Fatalf("lower the priority of %s: %v", name, err)
+		}
+	}
+	return a
 }
 
 func start(n int, spec analysts.Spec) func(t harness.T, url string) func() {
 	return func(t harness.T, url string) func() {
 		spec.URL = url
 		for i := range n {
-			analysts.Start(t, fmt.Sprint("analyst", i), spec)
+			startOne(t, fmt.Sprint("analyst", i), spec)
 		}
 		return nil
 	}
