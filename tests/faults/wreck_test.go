@@ -334,15 +334,7 @@ func bothJournalsDamaged(t *testing.T, delivery string) {
 			}
 		})
 		what = "both journals " + what
-		json := r.reports[0]
-		if lost := json.Counts[checker.Lost]; uint64(lost) != json.GapLost {
-			t.Errorf("%s: %d lost, %d told", what, lost, json.GapLost)
-		}
-		for kind, n := range json.Counts {
-			if kind != checker.Lost && kind != checker.Accounting {
-				t.Errorf("%s: %d %s: %v", what, n, kind, json.Err())
-			}
-		}
+		toldExactly(t, what, r.reports[0])
 	}
 }
 
@@ -500,15 +492,20 @@ func TestFault15StreamStore(t *testing.T) {
 				change(t, filepath.Join(store, name), func(b []byte) []byte { b[at] ^= 1 << (at % 8); return b })
 			})
 			what := fmt.Sprintf("%s, a bit of byte %d of %d flipped", name, at, info.Size())
-			json := r.reports[0]
-			if lost := json.Counts[checker.Lost]; uint64(lost) != json.GapLost {
-				t.Errorf("%s: %d lost, %d told", what, lost, json.GapLost)
-			}
-			for kind, n := range json.Counts {
-				if kind != checker.Lost && kind != checker.Accounting {
-					t.Errorf("%s: %d %s: %v", what, n, kind, json.Err())
-				}
-			}
+			toldExactly(t, what, r.reports[0])
+		}
+	}
+}
+
+// toldExactly: what is lost is told to the record, and nothing else is wrong.
+func toldExactly(t *testing.T, what string, report *checker.Report) {
+	t.Helper()
+	if lost := report.Counts[checker.Lost]; uint64(lost) != report.GapLost {
+		t.Errorf("%s: %d lost, %d told", what, lost, report.GapLost)
+	}
+	for kind, n := range report.Counts {
+		if kind != checker.Lost && kind != checker.Accounting {
+			t.Errorf("%s: %d %s: %v", what, n, kind, report.Err())
 		}
 	}
 }
