@@ -9,7 +9,9 @@ type buffers struct {
 
 const (
 	bufferSize = 4 << 10
-	buffersMax = 8 << 20 // bytes kept
+	// Bytes kept: more than the largest group of a collector takes, because a buffer that does not come back is grown anew
+	// from nothing, and copied at every step.
+	buffersMax = 24 << 20
 )
 
 func (b *buffers) take() []byte {

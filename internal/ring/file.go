@@ -21,9 +21,15 @@ const (
 
 // FileName is the name of the file of a run, in the buffer directory. The worker
 // is there for whoever looks; the run makes it unique, so a long name is cut.
-func FileName(id record.Identity) string {
-	worker := record.Token(id.Worker)
-	return worker[:min(len(worker), 128)] + "-" + id.Run + Suffix
+func FileName(id record.Identity) string { return workerPrefix(id.Worker) + id.Run + Suffix }
+
+// OfWorker reports whether a file of this name may be a run's of the worker. Who it is of for sure, [Peek] tells: there
+// are workers of the same name in other apps, and long names that begin alike.
+func OfWorker(name, worker string) bool { return strings.HasPrefix(name, workerPrefix(worker)) }
+
+func workerPrefix(worker string) string {
+	token := record.Token(worker)
+	return token[:min(len(token), 128)] + "-"
 }
 
 // Close ends the use of the ring. A file is left in place, as an orphan, and its

@@ -93,6 +93,9 @@ func fill(f *os.File, info Info) (*Ring, error) {
 		}
 		return nil, err
 	}
+	// Pages come one by one, as they are written to for the first time. Left to itself the kernel reads ahead, here too
+	// where there is nothing to read: a worker of a few lines then holds all of its buffer in memory.
+	_ = unix.Madvise(mem, unix.MADV_RANDOM) // advice
 	r := newRing(mem, info)
 	r.sums = true
 	r.file, r.unmap = f, unix.Munmap

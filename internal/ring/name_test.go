@@ -16,3 +16,15 @@ func TestFileNameFits(t *testing.T) {
 		}
 	}
 }
+
+func TestOfWorker(t *testing.T) {
+	long := strings.Repeat("w", 200)
+	for _, worker := range []string{"w3", "", "w%3", long} {
+		if name := FileName(record.Identity{App: "etl", Worker: worker, Run: record.NewRun()}); !OfWorker(name, worker) {
+			t.Errorf("%s is not of %q", name, worker)
+		}
+	}
+	if name := FileName(record.Identity{App: "etl", Worker: "w31", Run: record.NewRun()}); OfWorker(name, "w3") {
+		t.Errorf("%s is of w3", name)
+	}
+}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,5 +30,32 @@ func TestNoSpace(t *testing.T) {
 	}
 	if err := r.Remove(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A buffer file takes memory as records fill it, although the disk's room is reserved. (Where the file system reads nothing
+// ahead, as tmpfs, this shows nothing.)
+func TestFileTakesMemoryAsItFills(t *testing.T) {
+	r, err := Create(filepath.Join(t.TempDir(), FileName(testID)), 16<<20, testID, "logs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Remove() })
+	body := []byte(strings.Repeat("x", 200))
+	for range 4000 {
+		if _, err := r.Append(body, 100); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pages := make([]byte, (len(r.mem)+pageSize-1)/pageSize)
+	if _, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&r.mem[0])), uintptr(len(r.mem)), uintptr(unsafe.Pointer(&pages[0]))); errno != 0 {
+		t.Fatal(errno)
+	}
+	resident := 0
+	for _, p := range pages {
+		resident += int(p&1) * pageSize
+	}
+	if resident > 3<<20 {
+		t.Errorf("%d bytes in memory behind 4,000 records of about 270", resident)
 	}
 }

@@ -38,6 +38,8 @@ type DrainConfig struct {
 	Annotate func(id record.Identity, line *record.Line)
 	// Diagnostics is as in [Config].
 	Diagnostics *slog.Logger
+
+	own *record.Identity // only the earlier runs of this worker
 }
 
 // DrainReport tells what a [Drain] found and did.
@@ -89,7 +91,7 @@ func Drain(ctx context.Context, cfg DrainConfig) (DrainReport, error) {
 		defer nc.Close()
 		cfg.NC = nc
 	}
-	paths, err := orphans(cfg.Dir, cfg.Only)
+	paths, err := orphans(cfg)
 	if err != nil || len(paths) == 0 {
 		return report, err
 	}
@@ -109,8 +111,8 @@ func Drain(ctx context.Context, cfg DrainConfig) (DrainReport, error) {
 
 // orphans lists the buffer files, the oldest first, so that the runs of a worker
 // reach the log in their order. Some of them may be in use.
-func orphans(dir string, only func(record.Identity) bool) ([]string, error) {
-	entries, err := os.ReadDir(dir)
+func orphans(cfg DrainConfig) ([]string, error) {
+	entries, err := os.ReadDir(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("drain buffers: %w", err)
 	}
@@ -123,14 +125,17 @@ func orphans(dir string, only func(record.Identity) bool) ([]string, error) {
 		if !strings.HasSuffix(e.Name(), ring.Suffix) || !e.Type().IsRegular() {
 			continue
 		}
-		f := file{path: filepath.Join(dir, e.Name())}
+		if cfg.own != nil && (!ring.OfWorker(e.Name(), cfg.own.Worker) || e.Name() == ring.FileName(*cfg.own)) {
+			continue // by its name alone: hundreds of workers start at once, each beside the files of all
+		}
+		f := file{path: filepath.Join(cfg.Dir, e.Name())}
 		info, err := ring.Peek(f.path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue // drained by somebody else
-		case err != nil && only != nil:
+		case err != nil && cfg.Only != nil:
 			continue // cannot tell whose it is
-		case err == nil && only != nil && !only(info.Identity):
+		case err == nil && cfg.Only != nil && !cfg.Only(info.Identity):
 			continue
 		}
 		f.created = info.Created
@@ -141,7 +146,7 @@ func orphans(dir string, only func(record.Identity) bool) ([]string, error) {
 	for i, f := range files {
 		paths[i] = f.path
 	}
-	return paths, ring.RemoveUnfinished(dir)
+	return paths, ring.RemoveUnfinished(cfg.Dir)
 }
 
 type drainer struct {
@@ -295,6 +300,7 @@ func (p *Publisher) drainOwn(ctx context.Context) {
 		Batch:       p.cfg.Batch,
 		MaxRecord:   p.cfg.MaxRecord,
 		Diagnostics: p.cfg.Diagnostics,
+		own:         &p.id,
 	})
 	for _, run := range report.Runs {
 		p.cfg.Diagnostics.Info("delivered what an earlier run had left", "run", run.Identity.Run, "records", run.Sent, "crash", run.Crash)
