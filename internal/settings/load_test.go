@@ -131,7 +131,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"LOGBRAID_BUFFER":        "16 megs|not a size|16MiB",
-		"LOGBRAID_BATCH":         "-1|not a size|256KiB",
+		"LOGBRAID_BATCH":         "-1|not a size|1MiB",
 		"LOGBRAID_BLOCK_TIMEOUT": "5|not a duration|5s",
 		"LOGBRAID_OVERFLOW":      "drop|must be block or shed|block",
 		"LOGBRAID_PREFIX":        "logs.>|not a subject|logs",

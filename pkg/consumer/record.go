@@ -14,7 +14,7 @@ import (
 // A Record is one record of the log.
 //
 // Line aliases the message that brought it, as do the results of Get and Fields: as long as one
-// record of a batch is kept, the whole batch is (256 KiB by default). [Record.Clone] makes one
+// record of a batch is kept, the whole batch is (up to 1 MiB by default). [Record.Clone] makes one
 // that stands alone. Nothing writes to it any more, so it may be kept and shared.
 type Record struct {
 	Time   time.Time

@@ -15,14 +15,15 @@ const (
 	// host is the only address the broker ever listens on.
 	host = "127.0.0.1"
 
-	// maxPayload bounds one message. A batch is 256 KiB by default, a single
+	// maxPayload bounds one message. A batch is at most 1 MiB by default, a single
 	// record may be as long as a batch; 8 MiB is where nats-server itself begins
 	// to warn, and leaves room for users who raise both.
 	maxPayload = server.MAX_PAYLOAD_MAX_SIZE
 
 	// maxPending is what the broker holds for one slow reader before it cuts it
 	// off. The collector is that reader, and every publisher may have one batch
-	// in flight (I2): 1,000 publishers with 256 KiB each are 250 MiB, so the
+	// in flight (I2): 1,000 publishers with 256 KiB each are 250 MiB (they send larger
+	// ones only while each is acknowledged at once), so the
 	// server's own 64 MiB would disconnect the collector exactly when it is busy.
 	maxPending = 512 << 20
 

@@ -26,6 +26,7 @@ type courier struct {
 	subject string
 	stream  string        // that stores the batches; "" in direct delivery
 	batch   int           // most bytes in a message
+	window  window        // how many of them now
 	timeout time.Duration // first wait for an answer; 0 is 1 s
 	diag    *slog.Logger
 	resent  *atomic.Uint64
@@ -53,7 +54,7 @@ const patience = 3
 // false when there was none, and errAborted when stop was closed first.
 func (c *courier) send(stop <-chan struct{}) (bool, error) {
 	limit := c.link.limit(c.batch)
-	payload, b, ok := c.ring.Next(limit, math.MaxInt)
+	payload, b, ok := c.ring.Next(min(limit, c.window.now), math.MaxInt)
 	if !ok {
 		return false, nil
 	}
@@ -70,6 +71,7 @@ func (c *courier) send(stop <-chan struct{}) (bool, error) {
 	}
 	b.CRC = record.Checksum(payload)
 
+	began := time.Now()
 	a, err := c.deliver(b, payload, tries, stop)
 	switch {
 	case errors.Is(err, errTooLarge):
@@ -80,6 +82,7 @@ func (c *courier) send(stop <-chan struct{}) (bool, error) {
 		c.giveUp(b, a.Reason)
 	default:
 		c.ring.Release(min(a.Seq, b.Last))
+		c.window.acked(len(payload), time.Since(began))
 	}
 	return true, nil
 }

@@ -78,7 +78,7 @@ func Drain(ctx context.Context, cfg DrainConfig) (DrainReport, error) {
 		cfg.Diagnostics = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Batch == 0 {
-		cfg.Batch = DefaultBatch
+		cfg.Batch = defaultBatch(cfg.Delivery)
 	}
 	if cfg.MaxRecord == 0 {
 		cfg.MaxRecord = DefaultMaxRecord
@@ -220,6 +220,7 @@ func (d *drainer) deliver(ctx context.Context, r *ring.Ring) (DrainedRun, error)
 		subject:  record.Subject(info.Prefix, info.Identity.App, info.Identity.Worker),
 		stream:   streamOf(d.cfg.Delivery, d.cfg.Stream),
 		batch:    d.cfg.Batch,
+		window:   newWindow(d.cfg.Batch),
 		diag:     d.cfg.Diagnostics,
 		resent:   new(atomic.Uint64),
 		rejected: func(drops) {}, // Untold knows

@@ -125,6 +125,7 @@ func (p *Publisher) start() (err error) {
 		subject:  record.Subject(p.cfg.Prefix, p.id.App, p.id.Worker),
 		stream:   streamOf(p.cfg.Delivery, p.cfg.Stream),
 		batch:    p.cfg.Batch,
+		window:   newWindow(p.cfg.Batch),
 		timeout:  p.cfg.ackTimeout,
 		diag:     p.cfg.Diagnostics,
 		resent:   &p.resent,

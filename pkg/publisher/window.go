@@ -1,0 +1,31 @@
+package publisher
+
+import "time"
+
+// A window is how many bytes a message may hold at the moment. Larger messages make acknowledgements fewer, which
+// counts where each waits for a disk; but what all publishers have in flight, the broker and the collector must hold. How
+// long an acknowledgement takes tells how much that is: with hundreds of publishers it waits behind the batches of the
+// others. So a window grows while acknowledgements are prompt, and goes back to where it began when they are not.
+type window struct{ now, least, most int }
+
+const (
+	firstWindow = 256 << 10
+	promptAck   = 20 * time.Millisecond
+	lateAck     = 100 * time.Millisecond
+)
+
+func newWindow(most int) window {
+	least := min(firstWindow, most)
+	return window{now: least, least: least, most: most}
+}
+
+// acked takes into account that a message with so many bytes was acknowledged. One that was not nearly full says nothing
+// of how a larger one would fare.
+func (w *window) acked(bytes int, took time.Duration) {
+	switch {
+	case took > lateAck:
+		w.now = max(w.now/2, w.least)
+	case took < promptAck && bytes > w.now/2:
+		w.now = min(2*w.now, w.most)
+	}
+}
