@@ -49,21 +49,17 @@ func micros(f float64) (n uint64, ok bool) {
 }
 
 func appendMicros(dst []byte, n uint64) []byte {
-	dst = strconv.AppendUint(dst, n/1e6, 10)
-	frac := uint32(n % 1e6)
+	dst = appendUint(dst, n/1e6)
+	frac := n % 1e6
 	if frac == 0 {
 		return dst
 	}
-	digits := 6
-	for frac%10 == 0 {
-		frac /= 10
-		digits--
-	}
 	at := len(dst)
-	dst = append(dst, ".000000"[:1+digits]...)
-	for i := at + digits; frac > 0; i-- {
-		dst[i] += byte(frac % 10)
-		frac /= 10
+	dst = append(dst, ".000000"...)
+	putUint(dst[at+1:], frac)
+	end := len(dst)
+	for dst[end-1] == '0' {
+		end--
 	}
-	return dst
+	return dst[:end]
 }

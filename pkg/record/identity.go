@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 )
 
@@ -165,7 +164,7 @@ func AppendTail(dst []byte, id Identity) []byte {
 
 // AppendEnd appends seq and closes the line, with its newline. At most [EndLen] bytes.
 func AppendEnd(dst []byte, seq uint64) []byte {
-	dst = strconv.AppendUint(dst, seq, 10)
+	dst = appendUint(dst, seq)
 	return append(dst, '}', '\n')
 }
 

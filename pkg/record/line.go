@@ -27,7 +27,8 @@ type Line struct {
 	keys   []span // keys of the open groups, outermost first; the innermost's stand last
 	groups []group
 	index  map[uint64]int // see keys.go
-	skip   int            // groups opened beyond maxGroups, which write nothing
+	habit  habit
+	skip   int // groups opened beyond maxGroups, which write nothing
 
 	// Kept back until Finish, as encoded values, so that they close the body in a fixed order.
 	errv, stack, caller []byte
@@ -77,6 +78,7 @@ func (l *Line) reset() {
 	if len(l.index) > 0 {
 		clear(l.index)
 	}
+	l.habit.begin()
 	l.level, l.skip, l.errors = 0, 0, 0
 	l.foreign = false
 	l.badTime = time.Time{}
@@ -167,19 +169,19 @@ func (l *Line) Str(key, v string) {
 // Int adds a whole number.
 func (l *Line) Int(key string, v int64) {
 	if l.isError(key) {
-		l.errv = strconv.AppendInt(l.errv, v, 10)
+		l.errv = appendInt(l.errv, v)
 		return
 	}
-	l.buf = strconv.AppendInt(l.key(key), v, 10)
+	l.buf = appendInt(l.key(key), v)
 }
 
 // Uint adds a whole number.
 func (l *Line) Uint(key string, v uint64) {
 	if l.isError(key) {
-		l.errv = strconv.AppendUint(l.errv, v, 10)
+		l.errv = appendUint(l.errv, v)
 		return
 	}
-	l.buf = strconv.AppendUint(l.key(key), v, 10)
+	l.buf = appendUint(l.key(key), v)
 }
 
 // Float adds a number; NaN and the infinities become the strings "NaN", "+Inf", "-Inf".
@@ -268,7 +270,7 @@ func (l *Line) Caller(file string, line int) {
 	l.caller = AppendString(l.caller, file)
 	if line > 0 {
 		l.caller = append(l.caller[:len(l.caller)-1], ':')
-		l.caller = strconv.AppendInt(l.caller, int64(line), 10)
+		l.caller = appendInt(l.caller, int64(line))
 		l.caller = append(l.caller, '"')
 	}
 }
@@ -317,6 +319,10 @@ func (l *Line) CloseGroup() {
 // key returns l.buf with a comma where one is needed, the key, made unique, and the colon.
 func (l *Line) key(k string) []byte {
 	if len(l.groups) == 0 {
+		if text := l.habit.next(k, len(l.keys)); text != nil && len(l.index) == 0 {
+			l.keys = append(l.keys, span{off: len(l.buf) + len(`,"`), len: len(k)})
+			return append(l.buf, text...)
+		}
 		if name := renamed(k); name != "" {
 			k = l.rename(k, name)
 		}
@@ -326,9 +332,15 @@ func (l *Line) key(k string) []byte {
 		b = append(b, ',')
 	}
 	if len(l.keys) >= indexFrom || len(l.index) > 0 || plainEnd(bytesOf(k), 0) < len(k) || l.find(b, k) >= 0 {
+		if len(l.groups) == 0 {
+			l.habit.end()
+		}
 		return append(l.unusual(appendQuoted(b, bytesOf(k)), len(b)+1), ':')
 	}
 	// What is plain and new stands as it is.
+	if len(l.groups) == 0 {
+		l.habit.learn(k, len(l.keys))
+	}
 	at := len(b)
 	l.keys = append(l.keys, span{off: at + 1, len: len(k)})
 	b = slices.Grow(b, len(k)+3)[:at+len(k)+3]

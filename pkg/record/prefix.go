@@ -54,6 +54,7 @@ func (l *Line) Prefix(p *Prefix) {
 	l.keys = append(l.keys, p.keys...)
 	l.groups = append(l.groups, p.groups...)
 	shift(l.keys, l.groups, at)
+	l.habit.behind(p, len(l.keys))
 	l.skip, l.errors = p.skip, p.errors
 	l.errv = append(l.errv, p.errv...)
 	if len(p.stack) > 0 {

@@ -47,6 +47,13 @@ func special(x uint64) uint64 {
 func plainEnd(s []byte, i int) int {
 	switch n := len(s) - i; {
 	case n >= 8:
+		for ; i+32 <= len(s); i += 32 { // as long as all is plain, which it mostly is
+			p := s[i : i+32]
+			if special(binary.LittleEndian.Uint64(p))|special(binary.LittleEndian.Uint64(p[8:]))|
+				special(binary.LittleEndian.Uint64(p[16:]))|special(binary.LittleEndian.Uint64(p[24:])) != 0 {
+				break
+			}
+		}
 		for ; i+8 <= len(s); i += 8 {
 			if marks := special(binary.LittleEndian.Uint64(s[i:])); marks != 0 {
 				return i + bits.TrailingZeros64(marks)/8

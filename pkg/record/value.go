@@ -31,25 +31,25 @@ func AppendValue(dst []byte, v any) []byte {
 	case bool:
 		return strconv.AppendBool(dst, v)
 	case int:
-		return strconv.AppendInt(dst, int64(v), 10)
+		return appendInt(dst, int64(v))
 	case int8:
-		return strconv.AppendInt(dst, int64(v), 10)
+		return appendInt(dst, int64(v))
 	case int16:
-		return strconv.AppendInt(dst, int64(v), 10)
+		return appendInt(dst, int64(v))
 	case int32:
-		return strconv.AppendInt(dst, int64(v), 10)
+		return appendInt(dst, int64(v))
 	case int64:
-		return strconv.AppendInt(dst, v, 10)
+		return appendInt(dst, v)
 	case uint:
-		return strconv.AppendUint(dst, uint64(v), 10)
+		return appendUint(dst, uint64(v))
 	case uint8:
-		return strconv.AppendUint(dst, uint64(v), 10)
+		return appendUint(dst, uint64(v))
 	case uint16:
-		return strconv.AppendUint(dst, uint64(v), 10)
+		return appendUint(dst, uint64(v))
 	case uint32:
-		return strconv.AppendUint(dst, uint64(v), 10)
+		return appendUint(dst, uint64(v))
 	case uint64:
-		return strconv.AppendUint(dst, v, 10)
+		return appendUint(dst, v)
 	case float32:
 		return appendFloat(dst, float64(v), 32)
 	case float64:
@@ -57,7 +57,7 @@ func AppendValue(dst []byte, v any) []byte {
 	case time.Time:
 		return appendTime(dst, v)
 	case time.Duration:
-		return strconv.AppendInt(dst, int64(v), 10)
+		return appendInt(dst, int64(v))
 	}
 	return appendReflected(dst, v)
 }
@@ -210,9 +210,9 @@ func (e *valueEncoder) byKind(dst []byte, v reflect.Value, t reflect.Type, depth
 	case reflect.Bool:
 		return strconv.AppendBool(dst, v.Bool())
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return strconv.AppendInt(dst, v.Int(), 10)
+		return appendInt(dst, v.Int())
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		return strconv.AppendUint(dst, v.Uint(), 10)
+		return appendUint(dst, v.Uint())
 	case reflect.Float32:
 		return appendFloat(dst, v.Float(), 32)
 	case reflect.Float64:
