@@ -97,7 +97,7 @@ func fill(f *os.File, info Info) (*Ring, error) {
 	// where there is nothing to read: a worker of a few lines then holds all of its buffer in memory.
 	_ = unix.Madvise(mem, unix.MADV_RANDOM) // advice
 	r := newRing(mem, info)
-	r.sums = true
+	r.sums = newSums(r.tail)
 	r.file, r.unmap = f, unix.Munmap
 	return r, r.format()
 }

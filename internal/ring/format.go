@@ -48,6 +48,7 @@ const (
 	version    = 1
 	pageSize   = 4096
 	slotSize   = 24
+	sumAt      = 20   // in a slot
 	staticSize = 2048 // with its CRC
 	cellsAt    = 2048
 	namesAt    = 44
@@ -211,15 +212,16 @@ func decodeSlot(b []byte) slot {
 	}
 }
 
-// encode writes the slot of the record with this ordinal; sum is that of the line.
-func (s slot) encode(b []byte, ordinal uint64, sum uint32) {
+// encode writes the slot of the record with this ordinal, but for its checksum.
+func (s slot) encode(b []byte, ordinal uint64) {
 	_ = b[slotSize-1]
 	binary.LittleEndian.PutUint64(b, s.seq)
 	binary.LittleEndian.PutUint32(b[8:], uint32(ordinal))
 	binary.LittleEndian.PutUint32(b[12:], s.off)
 	binary.LittleEndian.PutUint32(b[16:], s.len)
-	binary.LittleEndian.PutUint32(b[20:], crc32.Update(sum, castagnoli, b[:20]))
 }
+
+func putSum(b []byte, sum uint32) { binary.LittleEndian.PutUint32(b[sumAt:], sum) }
 
 // intact reports whether the slot holds the record with this ordinal, whole.
 func intact(b, data []byte, ordinal uint64) bool {
@@ -231,5 +233,5 @@ func intact(b, data []byte, ordinal uint64) bool {
 		return false
 	}
 	sum := crc32.Checksum(data[s.off:s.off+s.len], castagnoli)
-	return binary.LittleEndian.Uint32(b[20:]) == crc32.Update(sum, castagnoli, b[:20])
+	return binary.LittleEndian.Uint32(b[sumAt:]) == crc32.Update(sum, castagnoli, b[:sumAt])
 }

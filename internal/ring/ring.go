@@ -11,7 +11,6 @@ package ring
 import (
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"sync"
 	"time"
@@ -43,7 +42,7 @@ var (
 type Ring struct {
 	info Info
 	tail []byte // what every line ends in before its seq; constant
-	sums bool   // whether records get a checksum: not in memory, which nobody reads afterwards
+	sums *sums  // makes the records' checksums; nil in memory, which nobody reads afterwards
 
 	// The memory: header, index, data, trailer. head is written by
 	// the sender, everything else under mu. A slot and its line are
@@ -170,19 +169,11 @@ func (r *Ring) Path() string { return r.path }
 // seq. If more than share percent of the ring would then be in use, it returns
 // ErrFull and no seq is used up.
 func (r *Ring) Append(body []byte, share int) (seq uint64, err error) {
-	sum := r.sum(body)
+	sum := r.sums.untilSeq(body)
 	r.mu.Lock()
 	seq, err = r.appendLocked(body, sum, share)
 	r.mu.Unlock()
 	return seq, err
-}
-
-// sum is the checksum of a line but for its seq.
-func (r *Ring) sum(body []byte) uint32 {
-	if !r.sums {
-		return 0
-	}
-	return crc32.Update(crc32.Checksum(body, castagnoli), castagnoli, r.tail)
 }
 
 func (r *Ring) appendLocked(body []byte, sum uint32, share int) (seq uint64, err error) {
@@ -201,11 +192,11 @@ func (r *Ring) appendLocked(body []byte, sum uint32, share int) (seq uint64, err
 	at := copy(line, body)
 	at += copy(line[at:], r.tail)
 	copy(line[at:], ending)
-	if r.sums {
-		sum = crc32.Update(sum, castagnoli, line[at:])
+	entry := r.slot(ordinal)
+	slot{seq: seq, off: uint32(off), len: uint32(n)}.encode(entry, ordinal)
+	if r.sums != nil {
+		putSum(entry, r.sums.fromSeqLocked(sum, ending, entry))
 	}
-	s := slot{seq: seq, off: uint32(off), len: uint32(n)}
-	s.encode(r.slot(ordinal), ordinal, sum)
 	r.end = off + n
 	r.tailCell.store(ordinal + 1) // publishes the line
 	return seq, nil

@@ -360,7 +360,7 @@ func TestModel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.sums = true
+		r.sums = newSums(r.tail)
 		var (
 			model                       []held
 			seq, drops, rejected, taken uint64
@@ -450,7 +450,7 @@ func TestModel(t *testing.T) {
 				}
 				_ = r.Close()
 				r = o
-				r.sums = true
+				r.sums = newSums(r.tail)
 			},
 			"": func(t *rapid.T) {
 				s := r.Stats()
