@@ -149,7 +149,7 @@ var mutants = []mutant{
 	{
 		name: "a damaged record is sent", rule: "the buffer file's checksums are compared",
 		file: "internal/ring/format.go",
-		from: "	return binary.LittleEndian.Uint32(b[20:]) == crc32.Update(sum, castagnoli, b[:20])",
+		from: "	return binary.LittleEndian.Uint32(b[sumAt:]) == crc32.Update(sum, castagnoli, b[:sumAt])",
 		to:   "	return sum == sum",
 		in:   "./internal/ring", tests: "TestEveryByteDamaged",
 	},
