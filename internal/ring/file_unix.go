@@ -93,12 +93,14 @@ func fill(f *os.File, info Info) (*Ring, error) {
 		}
 		return nil, err
 	}
-	// Pages come one by one, as they are written to for the first time. Left to itself the kernel reads ahead, here too
-	// where there is nothing to read: a worker of a few lines then holds all of its buffer in memory.
+	// Left to itself the kernel reads ahead, here too where there is nothing to read: a worker of a few lines then
+	// holds all of its buffer in memory.
 	_ = unix.Madvise(mem, unix.MADV_RANDOM) // advice
 	r := newRing(mem, info)
 	r.sums = newSums(r.tail)
 	r.file, r.unmap = f, unix.Munmap
+	r.indexes = paver{file: f, base: pageSize, size: uint64(len(r.index))}
+	r.lines = paver{file: f, base: info.layout.data(), size: uint64(len(r.data))}
 	return r, r.format()
 }
 

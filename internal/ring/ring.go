@@ -62,6 +62,8 @@ type Ring struct {
 
 	mu      sync.Mutex
 	end     uint64 // offset in data behind the newest line
+	indexes paver  // of index
+	lines   paver  // of data
 	dropped uint64 // seqs given to no record: the sum of dropCells but for Rejected
 	sealed  bool
 	ending  ending
@@ -188,6 +190,8 @@ func (r *Ring) appendLocked(body []byte, sum uint32, share int) (seq uint64, err
 	if err != nil {
 		return 0, err
 	}
+	r.lines.until(off + n)
+	r.indexes.until((ordinal%r.slots + 1) * slotSize)
 	line := r.data[off : off+n : off+n]
 	at := copy(line, body)
 	at += copy(line[at:], r.tail)
