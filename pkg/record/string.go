@@ -47,7 +47,11 @@ func special(x uint64) uint64 {
 func plainEnd(s []byte, i int) int {
 	switch n := len(s) - i; {
 	case n >= 8:
-		for ; i+32 <= len(s); i += 32 { // as long as all is plain, which it mostly is
+		// A name in a line ends soon; a message is long, and mostly all of it is plain.
+		if marks := special(binary.LittleEndian.Uint64(s[i:])); marks != 0 {
+			return i + bits.TrailingZeros64(marks)/8
+		}
+		for i += 8; i+32 <= len(s); i += 32 {
 			p := s[i : i+32]
 			if special(binary.LittleEndian.Uint64(p))|special(binary.LittleEndian.Uint64(p[8:]))|
 				special(binary.LittleEndian.Uint64(p[16:]))|special(binary.LittleEndian.Uint64(p[24:])) != 0 {

@@ -2,7 +2,9 @@ package record
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strconv"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -28,11 +30,31 @@ type TextOptions struct {
 // zero-width characters are not. A stack trace on lines of its own is indented. What is no
 // record at all is shown as such.
 func AppendText(dst, line []byte, o TextOptions) []byte {
+	m := textMemories.Get().(*textMemory)
+	dst = m.appendText(dst, line, o)
+	if cap(m.worker) <= maxTailMemory {
+		textMemories.Put(m)
+	}
+	return dst
+}
+
+// A textMemory is what the text of the line before tells of the next one's: lines of one run, which have the same tail,
+// come in rows.
+type textMemory struct {
+	tail   []byte // of the last line of ours, from ,"app": to its seq; empty: not known
+	worker []byte // that it names, as it is shown without colours
+}
+
+const maxTailMemory = 2 << 10 // bytes; more than what any publisher of ours takes
+
+var textMemories = sync.Pool{New: func() any { return new(textMemory) }}
+
+func (m *textMemory) appendText(dst, line []byte, o TextOptions) []byte {
 	if n := len(line); n > 0 && line[n-1] == '\n' {
 		line = line[:n-1]
 	}
 	start := len(dst)
-	v, ok := viewOf(line)
+	v, ok := m.viewOf(line)
 	if !ok {
 		return appendNoRecord(dst, line)
 	}
@@ -54,13 +76,17 @@ func AppendText(dst, line []byte, o TextOptions) []byte {
 	dst = append(dst, '[')
 	if len(v.worker) > 0 && o.Color && o.Worker != "" {
 		dst = append(dst, o.Worker...)
-		dst = appendWord(dst, v.worker)
+		dst = append(dst, v.worker...)
 		dst = append(dst, paint.reset...)
-	} else if len(v.worker) > 0 {
-		dst = appendWord(dst, v.worker)
+	} else {
+		dst = append(dst, v.worker...)
 	}
 	dst = append(dst, ']', ' ')
-	dst = appendMessage(dst, v.msg)
+	if v.plain {
+		dst = append(dst, v.msg...)
+	} else {
+		dst = appendMessage(dst, v.msg)
+	}
 
 	s := fieldScanner{b: line}
 	if v.fields > 0 {
@@ -114,10 +140,11 @@ type view struct {
 	time   []byte // 30 bytes, or nil
 	level  Level
 	logger []byte // unescaped
-	worker []byte // unescaped
-	msg    []byte // JSON
-	fields int    // offset of the user's fields, 0 where the order is not ours
-	tail   int    // offset behind the last field to show
+	worker []byte // as it is shown
+	msg    []byte // JSON, or if it is plain what is between its quotes
+	plain  bool
+	fields int // offset of the user's fields, 0 where the order is not ours
+	tail   int // offset behind the last field to show
 
 	err, stack, caller, original []byte // JSON
 	foreign                      bool
@@ -125,12 +152,18 @@ type view struct {
 
 // viewOf reads a line of ours by its fixed parts, any other JSON object key by key. Of the first
 // kind it has not looked at the fields yet.
-func viewOf(line []byte) (view, bool) {
+func (m *textMemory) viewOf(line []byte) (view, bool) {
 	if h, ok := ScanHead(line); ok {
-		if t, ok := ScanTail(line); ok && bytes.HasPrefix(line[h.Rest:], []byte(headMsg)) {
+		if tail, ok := m.scanTail(line); ok && bytes.HasPrefix(line[h.Rest:], []byte(headMsg)) {
+			v := view{time: h.Time, level: h.Level, logger: h.Logger, worker: m.worker, tail: tail}
 			at := h.Rest + len(headMsg)
+			if v.msg, v.fields = plainString(line, at); v.fields > 0 {
+				v.plain = true
+				return v, true
+			}
 			if end, bad := scanValue(line, at, maxDepth); bad == "" {
-				return view{time: h.Time, level: h.Level, logger: h.Logger, worker: t.Worker, msg: line[at:end], fields: end, tail: t.Start}, true
+				v.msg, v.fields = line[at:end], end
+				return v, true
 			}
 		}
 	}
@@ -153,12 +186,38 @@ func viewOf(line []byte) (view, bool) {
 		case "logger":
 			v.logger = []byte(text(value))
 		case "worker":
-			v.worker = []byte(text(value))
+			if name := text(value); name != "" {
+				v.worker = appendWord(nil, []byte(name))
+			}
 		case "msg":
 			v.msg = value
 		}
 	}
 	return v, true
+}
+
+// scanTail returns where the tail of a line of ours begins. The last line's is known.
+func (m *textMemory) scanTail(line []byte) (start int, ok bool) {
+	end := len(line) - 1
+	i := end
+	for i > 0 && end-i < 19 && '0' <= line[i-1] && line[i-1] <= '9' {
+		i--
+	}
+	if i < end && line[end] == '}' && line[i] != '0' && len(m.tail) > 0 && bytes.HasSuffix(line[:i], m.tail) {
+		return i - len(m.tail), true
+	}
+	t, ok := ScanTail(line)
+	if !ok {
+		return 0, false
+	}
+	m.tail, m.worker = m.tail[:0], m.worker[:0]
+	if tail := i - t.Start; i < end && tail <= maxTailMemory {
+		m.tail = append(m.tail, line[t.Start:i]...)
+	}
+	if len(t.Worker) > 0 {
+		m.worker = appendWord(m.worker, t.Worker)
+	}
+	return t.Start, true
 }
 
 func (v *view) late(key string, value []byte) {
@@ -271,6 +330,20 @@ func appendWord(dst, s []byte) []byte {
 }
 
 func bareWord(s []byte) bool {
+	switch n := len(s); {
+	case n >= 8:
+		i := 0
+		for i+8 <= n && bare(binary.LittleEndian.Uint64(s[i:])) {
+			i += 8
+		}
+		if i+8 > n && bare(binary.LittleEndian.Uint64(s[n-8:])) {
+			return true
+		}
+	case n >= 4:
+		if bare(uint64(binary.LittleEndian.Uint32(s)) | uint64(binary.LittleEndian.Uint32(s[n-4:]))<<32) {
+			return true
+		}
+	}
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c >= utf8.RuneSelf {
@@ -287,6 +360,18 @@ func bareWord(s []byte) bool {
 		i++
 	}
 	return len(s) > 0
+}
+
+// bare reports whether all of the eight bytes of x are in bareByte. Without their top bits no addition carries from one
+// byte into the next, so each byte tells by its own top bit whether it is at least so much, or other than zero.
+func bare(x uint64) bool {
+	low := x &^ eachHigh
+	bad := x | (low + eachOne) | // from 0x80 on; DEL
+		^(low + eachOne*(0x80-'!')) | // spaces and controls
+		^((low ^ eachOne*'"') + eachOne*0x7f) |
+		^((low ^ eachOne*'=') + eachOne*0x7f) |
+		(low+eachOne*(0x80-'['))&^(low+eachOne*(0x80-'^')) // [ \ ]
+	return bad&eachHigh == 0
 }
 
 // bareByte are the ASCII bytes that may stand in a word without quotes.
