@@ -12,7 +12,7 @@ import (
 )
 
 // A renderer appends to dst what a handler writes for one record; line is without its newline. nil stands
-// for "as it is". The writer calls it.
+// for "as it is". The writer calls it, but for what is rendered aside.
 type renderer func(dst, line []byte) []byte
 
 // newRenderer returns the renderer of a format that the plan has found to exist. failed counts the records that

@@ -80,6 +80,8 @@ func (c *console) take(g *group, p []byte, _ int, _ *run) error {
 	return nil
 }
 
+func (c *console) filled(*group) {}
+
 func (c *console) committed(g *group) { c.lines.offer(g.chunks[c.index]) }
 
 func (c *console) deliver(data []byte, _, skipped int) {

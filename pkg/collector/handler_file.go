@@ -23,6 +23,7 @@ type fileHandler struct {
 	log     *diagnostics
 	render  renderer // nil: as they are
 	scratch []byte
+	aside   aside // of text in a file without placeholders
 
 	file  *logfile.File // of a path without placeholders
 	split *splitter     // of a path with some
@@ -48,6 +49,10 @@ func (h *fileHandler) open() (err error) {
 func (h *fileHandler) take(g *group, p []byte, n int, from *run) error {
 	t := &g.tally.routes[h.index]
 	t.records += uint64(n)
+	if h.file != nil && h.aside.render != nil && (h.aside.busy || len(p) >= worthAside) {
+		h.aside.put(p)
+		return nil
+	}
 	if h.file != nil {
 		t.bytes += h.append(h.file, p)
 		return nil
@@ -77,16 +82,22 @@ func (h *fileHandler) append(f *logfile.File, p []byte) uint64 {
 		f.Append(p)
 		return uint64(len(p))
 	}
-	h.scratch = h.scratch[:0]
-	for line := range Lines(p).All() {
-		h.scratch = h.render(h.scratch, line)
-	}
+	h.scratch = appendRendered(h.scratch[:0], p, h.render)
 	f.Append(h.scratch)
 	size := len(h.scratch)
 	if size > maxGroup {
 		h.scratch = nil // something huge, once in a while: not kept for ever
 	}
 	return uint64(size)
+}
+
+func (h *fileHandler) filled(g *group) {
+	if !h.aside.busy {
+		return
+	}
+	text := h.aside.wait()
+	h.file.Append(text)
+	g.tally.routes[h.index].bytes += uint64(len(text))
 }
 
 func (h *fileHandler) committed(*group) {}
@@ -96,8 +107,11 @@ func (h *fileHandler) stats(s *HandlerStats) {
 	s.Files = int(h.opened.Load())
 }
 
-// close does nothing: the files belong to the store.
-func (h *fileHandler) close(context.Context) error { return nil }
+// close leaves the files open: they belong to the store.
+func (h *fileHandler) close(context.Context) error {
+	h.aside.close()
+	return nil
+}
 
 // values are what a record fills into a path's placeholders.
 type values [placeholders]string

@@ -95,6 +95,8 @@ func (h *userHandler) take(g *group, p []byte, _ int, _ *run) error {
 	return nil
 }
 
+func (h *userHandler) filled(*group) {}
+
 func (h *userHandler) committed(g *group) { h.lines.offer(g.chunks[h.index]) }
 
 func (h *userHandler) deliver(data []byte, records, _ int) {

@@ -136,6 +136,9 @@ func (p *plan) openFile(index int, h HandlerSpec, files *paths, log *diagnostics
 		return nil, err
 	}
 	f.render = newRenderer(h.Format, p.Formats, &f.failed)
+	if h.Format == "text" { // a program's own format is called by one goroutine at a time
+		f.aside.render = f.render
+	}
 	return f, f.open()
 }
 

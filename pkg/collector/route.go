@@ -24,13 +24,15 @@ func (s routeSet) each(f func(i int) error) error {
 	return nil
 }
 
-// A sink is a handler as the writer sees it. The writer calls take; committed is called in the order of the
-// groups, once each commit stands; both never wait for anybody. Nothing of p is kept.
+// A sink is a handler as the writer sees it. The writer calls take, any number of times for a group, then filled;
+// committed is called in the order of the groups, once each commit stands; none waits for anybody outside. Of p nothing is kept
+// beyond filled.
 type sink interface {
 	// take gets n whole lines of one run that passed the filter. What it can take back when the commit
 	// fails, it takes at once; everything else waits in the group for committed. An error stands for
 	// the whole group: nothing of it is committed.
 	take(g *group, p []byte, n int, from *run) error
+	filled(g *group) // also of a group that fails; what is in the files' buffers is then thrown away
 	committed(g *group)
 
 	stats(s *HandlerStats)           // fills in what it knows; any goroutine

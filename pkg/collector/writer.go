@@ -130,7 +130,11 @@ func (w *writer) step() {
 		w.flight.back(g)
 		return
 	}
-	if err := w.fill(g); err != nil {
+	err := w.fill(g)
+	for _, s := range w.router.sinks {
+		s.filled(g)
+	}
+	if err != nil {
 		w.flight.begin(g) // it never gets further, and is recalled with those whose commits failed
 		w.flight.fail(err)
 		return
