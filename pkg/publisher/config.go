@@ -114,6 +114,7 @@ type Config struct {
 
 	ackTimeout time.Duration // of tests; 0 is the courier's own
 	probe      time.Duration // of tests; 0 is the prober's own
+	promptAck  time.Duration // of tests; 0 is the window's own
 }
 
 // withDefaults fills in what the zero values stand for.

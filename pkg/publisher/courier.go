@@ -42,8 +42,8 @@ type courier struct {
 }
 
 var (
-	errAborted  = errors.New("given up")
-	errTooLarge = errors.New("more than the broker takes")
+	errAborted = errors.New("given up")
+	errSmaller = errors.New("to be sent in smaller messages")
 )
 
 // patience is how often a batch must be rejected to be given up: a message that
@@ -74,8 +74,8 @@ func (c *courier) send(stop <-chan struct{}) (bool, error) {
 	began := time.Now()
 	a, err := c.deliver(b, payload, tries, stop)
 	switch {
-	case errors.Is(err, errTooLarge):
-		return true, nil // the limit has changed: take a smaller batch
+	case errors.Is(err, errSmaller):
+		return true, nil // take a smaller batch
 	case err != nil:
 		return false, err
 	case a.Kind == record.AckReject:
@@ -134,6 +134,10 @@ func (c *courier) deliver(b record.Batch, payload []byte, tries int, stop <-chan
 		refused = backoff{first: 10 * time.Millisecond, most: time.Second / 2}          // nobody there, or not this one
 	)
 	for sent := 0; ; {
+		if sent > 0 && c.window.split(len(payload), b.Count) {
+			c.resent.Add(1)
+			return record.Ack{}, errSmaller
+		}
 		c.link.forgetUps()
 		switch err := c.link.nc.PublishMsg(msg); {
 		case err == nil:
@@ -142,7 +146,7 @@ func (c *courier) deliver(b record.Batch, payload []byte, tries int, stop <-chan
 			}
 		case errors.Is(err, nats.ErrMaxPayload):
 			if len(payload) > c.link.limit(c.batch) {
-				return record.Ack{}, errTooLarge
+				return record.Ack{}, errSmaller // the limit has changed
 			}
 			fallthrough
 		default:

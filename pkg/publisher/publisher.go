@@ -4,6 +4,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -118,6 +119,8 @@ func (p *Publisher) start() (err error) {
 		return errors.Join(err, p.ring.Remove())
 	}
 	l.probe.patience = p.cfg.probe
+	w := newWindow(p.cfg.Batch)
+	w.prompt = cmp.Or(p.cfg.promptAck, w.prompt)
 	p.crash = p.watchCrash()
 	go p.sender(&courier{
 		link:     l,
@@ -125,7 +128,7 @@ func (p *Publisher) start() (err error) {
 		subject:  record.Subject(p.cfg.Prefix, p.id.App, p.id.Worker),
 		stream:   streamOf(p.cfg.Delivery, p.cfg.Stream),
 		batch:    p.cfg.Batch,
-		window:   newWindow(p.cfg.Batch),
+		window:   w,
 		timeout:  p.cfg.ackTimeout,
 		diag:     p.cfg.Diagnostics,
 		resent:   &p.resent,

@@ -6,7 +6,10 @@ import "time"
 // counts where each waits for a disk; but what all publishers have in flight, the broker and the collector must hold. How
 // long an acknowledgement takes tells how much that is: with hundreds of publishers it waits behind the batches of the
 // others. So a window grows while acknowledgements are prompt, and goes back to where it began when they are not.
-type window struct{ now, least, most int }
+type window struct {
+	now, least, most int
+	prompt           time.Duration
+}
 
 const (
 	firstWindow = 256 << 10
@@ -16,7 +19,7 @@ const (
 
 func newWindow(most int) window {
 	least := min(firstWindow, most)
-	return window{now: least, least: least, most: most}
+	return window{now: least, least: least, most: most, prompt: promptAck}
 }
 
 // acked takes into account that a message with so many bytes was acknowledged. One that was not nearly full says nothing
@@ -25,7 +28,17 @@ func (w *window) acked(bytes int, took time.Duration) {
 	switch {
 	case took > lateAck:
 		w.now = max(w.now/2, w.least)
-	case took < promptAck && bytes > w.now/2:
+	case took < w.prompt && bytes > w.now/2:
 		w.now = min(2*w.now, w.most)
 	}
+}
+
+// split reports whether a message that has to be sent again goes in smaller ones. What a slow line cannot carry within the
+// time that a write may take would otherwise be sent in vain for ever.
+func (w *window) split(bytes, records int) bool {
+	if records == 1 || bytes <= w.least {
+		return false
+	}
+	w.now = w.least
+	return true
 }

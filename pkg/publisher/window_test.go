@@ -5,6 +5,17 @@ import (
 	"time"
 )
 
+func TestWindowSplits(t *testing.T) {
+	w := newWindow(1 << 20)
+	w.now = w.most
+	if w.split(200<<10, 900) || w.split(900<<10, 1) || w.now != w.most {
+		t.Error("a small message, or one of a single record, was split")
+	}
+	if !w.split(900<<10, 4000) || w.now != w.least {
+		t.Error("a large message was not split")
+	}
+}
+
 func TestWindow(t *testing.T) {
 	const kib = 1 << 10
 	type ack struct {
