@@ -77,3 +77,11 @@ type FileID struct{ Device, Inode uint64 }
 
 // known reports whether the file system gives identities.
 func (id FileID) known() bool { return id != FileID{} }
+
+// fromBefore reports whether a file of today may be the one that had the identity
+// other when the journal was written. Devices are numbered as they are found: the
+// same disk may have another number after each start of the system and each
+// mount. Within a directory, which is on one of them, the inode is enough.
+func (id FileID) fromBefore(other FileID) bool {
+	return id.known() && other.known() && id.Inode == other.Inode
+}

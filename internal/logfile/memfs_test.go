@@ -29,7 +29,8 @@ type disk struct {
 	room   int64 // bytes that may still be written; negative: no limit
 	locks  map[string]*mount
 	now    time.Time
-	cuts   int // of power
+	cuts   int    // of power
+	device uint64 // the number of the disk, for as long as there is power
 }
 
 // node is a file or directory.
@@ -60,7 +61,7 @@ type change struct {
 type entryChange map[string]*node
 
 func newDisk() *disk {
-	d := &disk{room: -1, locks: map[string]*mount{}, now: time.Unix(1_800_000_000, 0)}
+	d := &disk{room: -1, locks: map[string]*mount{}, now: time.Unix(1_800_000_000, 0), device: 1}
 	d.root = d.newNode(true)
 	return d
 }
@@ -118,12 +119,13 @@ func (n *node) set(c entryChange) {
 }
 
 // losePower throws away an arbitrary part of what is not synced, and every
-// process with it.
+// process with it. When the power is back the disk may have another number.
 func (d *disk) losePower(r *rand.Rand) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	clear(d.locks)
 	d.cuts++
+	d.device += uint64(r.IntN(2))
 	seen := map[*node]bool{}
 	d.root.losePower(r, seen)
 	for n := range seen {
@@ -325,14 +327,14 @@ func (m *mount) Lstat(name string) (info Info, err error) {
 		if n == nil {
 			return fs.ErrNotExist
 		}
-		info = n.info()
+		info = m.disk.info(n)
 		return nil
 	})
 	return info, err
 }
 
-func (n *node) info() Info {
-	i := Info{Size: int64(len(n.data)), ID: FileID{1, n.inode}, Links: uint64(max(0, n.links)), ModTime: n.time, Mode: 0o640}
+func (d *disk) info(n *node) Info {
+	i := Info{Size: int64(len(n.data)), ID: FileID{d.device, n.inode}, Links: uint64(max(0, n.links)), ModTime: n.time, Mode: 0o640}
 	switch {
 	case n.dir:
 		i.Mode |= fs.ModeDir
@@ -428,7 +430,7 @@ func (d *memDir) OpenDir(name string) (Dir, error) {
 }
 
 func (d *memDir) Stat() (info Info, err error) {
-	err = d.mount.call("stat", d.path, func(outcome) error { info = d.node.info(); return nil })
+	err = d.mount.call("stat", d.path, func(outcome) error { info = d.mount.disk.info(d.node); return nil })
 	return info, err
 }
 
@@ -438,7 +440,7 @@ func (d *memDir) Lstat(name string) (info Info, err error) {
 		if n == nil {
 			return fs.ErrNotExist
 		}
-		info = n.info()
+		info = d.mount.disk.info(n)
 		return nil
 	})
 	return info, err
@@ -582,7 +584,7 @@ func (h *memHandle) Sync() error {
 }
 
 func (h *memHandle) Stat() (info Info, err error) {
-	err = h.mount.call("stat", h.path, func(outcome) error { info = h.node.info(); return nil })
+	err = h.mount.call("stat", h.path, func(outcome) error { info = h.mount.disk.info(h.node); return nil })
 	return info, err
 }
 
@@ -593,7 +595,7 @@ func (d *disk) clone() *disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	c := newDisk()
-	c.inodes, c.room, c.now, c.cuts = d.inodes, d.room, d.now, d.cuts
+	c.inodes, c.room, c.now, c.cuts, c.device = d.inodes, d.room, d.now, d.cuts, d.device
 	c.root = d.root.clone(map[*node]*node{})
 	return c
 }

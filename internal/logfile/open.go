@@ -277,7 +277,7 @@ func (r *recovery) withdraw() {
 			}
 			done[d.join(name)] = true
 			info, err := d.dir.Lstat(name)
-			if err != nil || st.id.known() && info.ID != st.id {
+			if err != nil || st.id.known() && !info.ID.fromBefore(st.id) {
 				continue
 			}
 			kept, err := aside(d, name)
@@ -294,13 +294,13 @@ func (r *recovery) empty(st fileState) error {
 		return err
 	}
 	info, err := d.dir.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.Mode.IsRegular() || info.ID != st.id) {
+	if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.Mode.IsRegular() || info.ID != st.id && !info.ID.fromBefore(st.id)) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	st.length, st.tail = 0, tail{}
+	st.id, st.length, st.tail = info.ID, 0, tail{}
 	if err := r.store.settler.cutOff(d, place{name: name, info: info}, &st, false); err != nil {
 		return err
 	}

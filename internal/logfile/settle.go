@@ -41,7 +41,8 @@ type place struct {
 // locate finds the generation st, whose file was called name: under that name,
 // under its rotated name, or, if someone else renamed it, anywhere in the
 // directory. By identity first; where that fails (a restored backup has other
-// inodes), by length and checksum.
+// inodes), by length and checksum; and then by the inode alone, for after a power
+// cut, which takes the end of the file, the device may have another number too.
 func locate(d *folder, name string, st *fileState) (place, error) {
 	candidates := [2]place{{name: name}, {name: rotatedName(name, st.generation)}}
 	for i := range candidates {
@@ -53,12 +54,20 @@ func locate(d *folder, name string, st *fileState) (place, error) {
 			return *c, nil
 		}
 	}
-	for i, c := range candidates {
-		// Nothing is told by the content of an empty file. Where one should be
-		// written next, any will do.
-		if c.fit == fits && (st.length > 0 || i == 0 && c.info.Size == 0 && !st.retired) {
+	for _, c := range candidates {
+		if c.fit == fits && st.length > 0 {
 			return c, nil
 		}
+	}
+	for _, c := range candidates {
+		if c.fit != nowhere && c.info.ID.fromBefore(st.id) {
+			return c, nil
+		}
+	}
+	// Nothing is told by the content of an empty file. Where one should be
+	// written next, any will do.
+	if c := candidates[0]; c.fit == fits && c.info.Size == 0 && !st.retired {
+		return c, nil
 	}
 	if st.id.known() && st.length > 0 {
 		return search(d, st)
@@ -83,7 +92,7 @@ func search(d *folder, st *fileState) (place, error) {
 		if err != nil {
 			return place{}, err
 		}
-		if info.ID != st.id {
+		if !info.ID.fromBefore(st.id) {
 			continue
 		}
 		c := place{name: name}
@@ -170,8 +179,8 @@ func (s *settler) active(d *folder, name string, st fileState, newer FileID) ([]
 		if err := s.cutOff(d, p, &st, p.name != name); err != nil {
 			return nil, err
 		}
+		st.id = p.info.ID
 		if p.name == name {
-			st.id = p.info.ID
 			return []fileState{st}, nil
 		}
 		if p.name == rotatedName(name, st.generation) {
@@ -229,7 +238,7 @@ func (s *settler) next(d *folder, name string, st fileState, newer FileID) (file
 		return st, fmt.Errorf("look at %s: %w", name, err)
 	case info.Mode.IsRegular() && info.Size == 0:
 		n.id, n.absent = info.ID, false
-	case info.Mode.IsRegular() && newer.known() && info.ID == newer:
+	case info.Mode.IsRegular() && info.ID.fromBefore(newer):
 		n.id, n.absent = info.ID, false
 		if err := s.cutOff(d, place{name: name, info: info}, &n, false); err != nil {
 			return st, err

@@ -18,6 +18,7 @@ type PowerDisk struct {
 	t     T
 	image string
 	Dir   string
+	cuts  int
 }
 
 // NewPowerDisk makes and mounts a file system of so many bytes. It needs root; see CanCutPower.
@@ -83,15 +84,37 @@ func (d *PowerDisk) cut() error {
 	return unix.IoctlSetPointerInt(int(dir.Fd()), ext4Shutdown, ext4ShutdownNoJournal)
 }
 
-// Restore brings the power back. Whoever had files open on the disk must be dead.
+// Restore brings the power back. Whoever had files open on the disk must be dead. A machine numbers its disks as it finds them, so
+// every other time the disk has another device number than before.
 func (d *PowerDisk) Restore() {
 	d.t.Helper()
 	Until(d.t, "the disk to be unmounted", func() bool { return syscall.Unmount(d.Dir, 0) == nil })
 	// Whoever made a mount namespace meanwhile (a container, a network namespace) has it mounted there still, and as long as it is
 	// mounted anywhere, mounting it again would give the one without power.
 	Until(d.t, "nobody to have the disk mounted", func() bool { return !d.attached() })
+	if d.cuts++; d.cuts%2 == 1 {
+		defer d.takeNumber()()
+	}
 	if err := d.mount(); err != nil {
 		d.t.Fatalf("mount the disk again: %v", err)
+	}
+}
+
+// takeNumber gives the first free loop device, which the disk has just had, to another disk.
+func (d *PowerDisk) takeNumber() (giveBack func()) {
+	d.t.Helper()
+	decoy := filepath.Join(filepath.Dir(d.image), "decoy")
+	if err := os.WriteFile(decoy, make([]byte, 4096), 0o600); err != nil {
+		d.t.Fatalf("make another disk: %v", err)
+	}
+	device, err := exec.Command("losetup", "--find", "--show", decoy).Output()
+	if err != nil {
+		d.t.Fatalf("attach another disk: %v", err)
+	}
+	return func() {
+		if err := command("losetup", "--detach", strings.TrimSpace(string(device))); err != nil {
+			d.t.Errorf("detach another disk: %v", err)
+		}
 	}
 }
 
