@@ -221,8 +221,6 @@ func (s slot) encode(b []byte, ordinal uint64) {
 	binary.LittleEndian.PutUint32(b[16:], s.len)
 }
 
-func putSum(b []byte, sum uint32) { binary.LittleEndian.PutUint32(b[sumAt:], sum) }
-
 // intact reports whether the slot holds the record with this ordinal, whole.
 func intact(b, data []byte, ordinal uint64) bool {
 	if binary.LittleEndian.Uint32(b[8:]) != uint32(ordinal) {

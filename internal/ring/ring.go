@@ -9,8 +9,10 @@
 package ring
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"sync"
 	"time"
@@ -60,13 +62,14 @@ type Ring struct {
 	modified           time.Time
 	unmap              func([]byte) error
 
+	// What each Append changes stands together: these cache lines go from one processor to the other with the lock.
 	mu      sync.Mutex
 	end     uint64 // offset in data behind the newest line
+	dropped uint64 // seqs given to no record: the sum of dropCells but for Rejected
+	ending  ending
+	sealed  bool
 	indexes paver  // of index
 	lines   paver  // of data
-	dropped uint64 // seqs given to no record: the sum of dropCells but for Rejected
-	sealed  bool
-	ending  ending
 	final   *Stats // after Close, when the memory is gone
 }
 
@@ -196,39 +199,50 @@ func (r *Ring) appendLocked(body []byte, sum uint32, share int) (seq uint64, err
 	at := copy(line, body)
 	at += copy(line[at:], r.tail)
 	copy(line[at:], ending)
-	entry := r.slot(ordinal)
-	slot{seq: seq, off: uint32(off), len: uint32(n)}.encode(entry, ordinal)
-	if r.sums != nil {
-		putSum(entry, r.sums.fromSeqLocked(sum, ending, entry))
-	}
+	s := slot{seq: seq, off: uint32(off), len: uint32(n)}
+	copy(r.slot(ordinal), r.ending.slot(s, ordinal, sum))
 	r.end = off + n
 	r.tailCell.store(ordinal + 1) // publishes the line
 	return seq, nil
 }
 
-// An ending is what closes a line, from its seq on. The next one differs in a digit, mostly.
+// An ending is what closes a line, from its seq on. The next one differs in a digit, mostly. The record's slot is made behind
+// it, so that what is left of the checksum goes through both in one piece.
 type ending struct {
-	seq  uint64
-	text []byte
+	seq uint64
+	n   int // of text, that are the ending
+	buf [maxEnding + slotSize]byte
 }
+
+const maxEnding = len("18446744073709551615}\n")
 
 // of returns the ending of a line with this seq; it is valid until the next call.
 func (e *ending) of(seq uint64) []byte {
+	text := e.buf[:e.n]
 	if seq == e.seq {
-		return e.text
+		return text
 	}
 	if seq == e.seq+1 {
-		for i := len(e.text) - len("9}\n"); i >= 0; i-- {
-			if e.text[i] < '9' {
-				e.text[i]++
+		for i := len(text) - len("9}\n"); i >= 0; i-- {
+			if text[i] < '9' {
+				text[i]++
 				e.seq = seq
-				return e.text
+				return text
 			}
-			e.text[i] = '0'
+			text[i] = '0'
 		}
 	}
-	e.seq, e.text = seq, record.AppendEnd(e.text[:0], seq)
-	return e.text
+	e.seq, e.n = seq, len(record.AppendEnd(e.buf[:0], seq))
+	return e.buf[:e.n]
+}
+
+// slot returns the slot of the record that has this ending; sum is the checksum of its line until the seq. It is valid until
+// the next call.
+func (e *ending) slot(s slot, ordinal uint64, sum uint32) []byte {
+	b := e.buf[e.n : e.n+slotSize]
+	s.encode(b, ordinal)
+	binary.LittleEndian.PutUint32(b[sumAt:], crc32.Update(sum, castagnoli, e.buf[:e.n+sumAt]))
+	return b
 }
 
 // slot returns the bytes of the index entry of the record with this ordinal.

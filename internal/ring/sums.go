@@ -2,13 +2,12 @@ package ring
 
 import "hash/crc32"
 
-// sums makes the checksum of a record: of its line, and then of its slot but for the checksum itself. What is the same in
-// every line is not gone through every time. A CRC is linear: a change of a checksum changes that of a continuation in a way
-// that depends on the change and the continuation's length alone, so for a constant continuation a table per byte tells it.
+// sums begins the checksum of a record: of its line until the seq. The tail, which is the same in every line, is not gone through
+// every time. A CRC is linear: a change of a checksum changes that of a continuation in a way that depends on the change and the
+// continuation's length alone, so for a constant continuation a table per byte tells it.
 type sums struct {
-	scratch [64]byte // ending and slot side by side; under the ring's mu
-	tables  [4][256]uint32
-	none    uint32 // what the tail makes of the checksum 0
+	tables [4][256]uint32
+	none   uint32 // what the tail makes of the checksum 0
 }
 
 func newSums(tail []byte) *sums {
@@ -28,11 +27,4 @@ func (s *sums) untilSeq(body []byte) uint32 {
 	}
 	c := crc32.Checksum(body, castagnoli)
 	return s.none ^ s.tables[0][byte(c)] ^ s.tables[1][byte(c>>8)] ^ s.tables[2][byte(c>>16)] ^ s.tables[3][byte(c>>24)]
-}
-
-// fromSeqLocked goes on with the line's ending and its slot, in one piece.
-func (s *sums) fromSeqLocked(sum uint32, ending, slot []byte) uint32 {
-	n := copy(s.scratch[:], ending)
-	n += copy(s.scratch[n:], slot[:sumAt])
-	return crc32.Update(sum, castagnoli, s.scratch[:n])
 }

@@ -1,7 +1,6 @@
 package ring
 
 import (
-	"hash/crc32"
 	"math/rand/v2"
 	"testing"
 
@@ -14,18 +13,20 @@ func TestSumsAreOfTheWhole(t *testing.T) {
 	tail := record.AppendTail(nil, testID)
 	s := newSums(tail)
 	for n := range 600 {
-		body, slot := make([]byte, n), make([]byte, slotSize)
+		body := make([]byte, n)
 		for i := range body {
 			body[i] = byte(random.Uint32())
 		}
-		for i := range slot {
-			slot[i] = byte(random.Uint32())
+		seq := random.Uint64()>>random.IntN(64) | 1
+		var e ending
+		line := append(append(append([]byte(nil), body...), tail...), e.of(seq)...)
+		b := e.slot(slot{seq: seq, len: uint32(len(line))}, 7, s.untilSeq(body))
+		if !intact(b, line, 7) {
+			t.Fatalf("body of %d bytes, seq %d: not what the whole makes", n, seq)
 		}
-		ending := record.AppendEnd(nil, random.Uint64()>>random.IntN(64)|1)
-		got := s.fromSeqLocked(s.untilSeq(body), ending, slot)
-		whole := append(append(append(body, tail...), ending...), slot[:sumAt]...)
-		if want := crc32.Checksum(whole, castagnoli); got != want {
-			t.Fatalf("body of %d bytes: %08x, want %08x", n, got, want)
+		line[random.IntN(len(line))] ^= 1
+		if intact(b, line, 7) {
+			t.Fatalf("body of %d bytes, seq %d: a damaged line passes", n, seq)
 		}
 	}
 }
