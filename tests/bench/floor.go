@@ -53,9 +53,9 @@ func (j job) floorWorker(port string) error {
 		return err
 	}
 	var failed error
-	j.each(func(msg []byte, i int) {
+	j.each(func(msg string, i int) {
 		l := record.GetLine()
-		l.Start(time.Now(), record.Info, "etl.load", string(msg))
+		l.Start(time.Now(), record.Info, "etl.load", msg)
 		l.Int("rows", int64(i))
 		l.Str("table", "orders")
 		l.Float("took", 0.25)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"time"
+	"unsafe"
 )
 
 // A Load is the work that every contestant gets: Workers processes, each logging Records records of
@@ -33,6 +34,10 @@ func message(dst []byte, worker, i int) []byte {
 	dst = append(dst, ';')
 	return append(dst, filler[:80-(len(dst)-start)]...)
 }
+
+// inPlace is a message as the string that it is logged as, without a copy: garbage of the load's own, the same for all,
+// would only hide their differences. Every contestant has encoded it by the time its log call returns.
+func inPlace(msg []byte) string { return unsafe.String(unsafe.SliceData(msg), len(msg)) }
 
 // complete reads a file that a contestant wrote and reports what is wrong with it: every record of every
 // worker must be there, once, in order per worker, in a line of its own. The marker "rec wW#I;" is in every

@@ -142,7 +142,7 @@ func master() error {
 }
 
 // A logger logs one record of the load.
-type logger = func(msg []byte, i int)
+type logger = func(msg string, i int)
 
 func (j job) logbraid() error {
 	return j.withPublisher(func(log logger) error {
@@ -174,8 +174,8 @@ func (j job) withPublisher(work func(log logger) error) error {
 			named = append(named, pub.Named(name))
 		}
 	}
-	if err := work(func(msg []byte, i int) {
-		named[i%len(named)].Info(string(msg), publisher.Int("rows", i), publisher.String("table", "orders"), publisher.Float64("took", 0.25))
+	if err := work(func(msg string, i int) {
+		named[i%len(named)].Info(msg, publisher.Int("rows", i), publisher.String("table", "orders"), publisher.Float64("took", 0.25))
 	}); err != nil {
 		return err
 	}

@@ -189,7 +189,7 @@ func (j job) logbraidFlood() error {
 			default:
 			}
 			msg = message(msg[:0], j.worker, i)
-			log(msg, i)
+			log(inPlace(msg), i)
 		}
 	})
 }

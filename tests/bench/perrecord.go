@@ -141,7 +141,7 @@ func (j job) jetStreamPerRecord(url string) error {
 
 func (j job) produce(w *publishWriter) {
 	l := j.zerologTo(w)
-	j.each(func(msg []byte, i int) { j.log(&l, msg, i) })
+	j.each(func(msg string, i int) { j.log(&l, msg, i) })
 }
 
 // perRecordWriter writes what arrives through a buffer, and flushes it when nothing more waits.

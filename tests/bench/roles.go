@@ -24,13 +24,13 @@ type job struct {
 	pace            time.Duration
 }
 
-// each calls log with every message of the job.
-func (j job) each(log func(msg []byte, i int)) {
+// each calls log with every message of the job; msg is there until log returns.
+func (j job) each(log func(msg string, i int)) {
 	var msg []byte
 	if j.pace == 0 {
 		for i := range j.records {
 			msg = message(msg[:0], j.worker, i)
-			log(msg, i)
+			log(inPlace(msg), i)
 		}
 		return
 	}
@@ -40,7 +40,7 @@ func (j job) each(log func(msg []byte, i int)) {
 		<-tick.C
 		msg = message(msg[:0], j.worker, i)
 		stamp(msg)
-		log(msg, i)
+		log(inPlace(msg), i)
 	}
 }
 
@@ -120,9 +120,9 @@ func (j job) zerologTo(w io.Writer) zerolog.Logger {
 	return zerolog.New(w).With().Timestamp().Str("logger", "etl.load").Logger()
 }
 
-func (j job) log(l *zerolog.Logger, msg []byte, i int) {
+func (j job) log(l *zerolog.Logger, msg string, i int) {
 	l.Info().Int("rows", i).Str("table", "orders").Float64("took", 0.25).
-		Str("app", "bench").Int("worker", j.worker).Str("run", "4fK9xQ2LmP").Int("seq", i+1).Msg(string(msg))
+		Str("app", "bench").Int("worker", j.worker).Str("run", "4fK9xQ2LmP").Int("seq", i+1).Msg(msg)
 }
 
 func (j job) append(file string) error {
@@ -134,7 +134,7 @@ func (j job) append(file string) error {
 	if err := await(); err != nil {
 		return err
 	}
-	j.each(func(msg []byte, i int) { j.log(&l, msg, i) })
+	j.each(func(msg string, i int) { j.log(&l, msg, i) })
 	return f.Close()
 }
 
@@ -154,7 +154,7 @@ func (j job) syslog(port string) error {
 	l := j.zerologTo(&frame)
 	for i := range j.records {
 		msg = message(msg[:0], j.worker, i)
-		j.log(&l, msg, i)
+		j.log(&l, inPlace(msg), i)
 	}
 	if frame.err != nil {
 		return frame.err
