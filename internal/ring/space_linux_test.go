@@ -46,8 +46,8 @@ func TestFileTakesMemoryAsItFills(t *testing.T) {
 	if _, err := r.Append(body, 100); err != nil {
 		t.Fatal(err)
 	}
-	if n := resident(t, r.data); n < pavedAtOnce || n > 1<<20 {
-		t.Errorf("%d bytes of lines in memory behind one record, want %d or a little more", n, pavedAtOnce)
+	if n := resident(t, r.data); n < pavedAtOnce/4 || n > 1<<20 {
+		t.Errorf("%d bytes of lines in memory behind one record, want some up to %d or a little more", n, pavedAtOnce)
 	}
 	for range 4000 {
 		if _, err := r.Append(body, 100); err != nil {
