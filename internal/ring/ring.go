@@ -66,7 +66,6 @@ type Ring struct {
 	mu      sync.Mutex
 	end     uint64 // offset in data behind the newest line
 	dropped uint64 // seqs given to no record: the sum of dropCells but for Rejected
-	ending  ending
 	sealed  bool
 	indexes paver  // of index
 	lines   paver  // of data
@@ -187,8 +186,7 @@ func (r *Ring) appendLocked(body []byte, sum uint32, share int) (seq uint64, err
 	}
 	ordinal := r.tailCell.load()
 	seq = ordinal + r.dropped + 1
-	ending := r.ending.of(seq)
-	n := uint64(len(body) + len(r.tail) + len(ending))
+	n := uint64(len(body) + len(r.tail) + endingLen(seq))
 	off, err := r.place(ordinal, n, uint64(share))
 	if err != nil {
 		return 0, err
@@ -198,51 +196,33 @@ func (r *Ring) appendLocked(body []byte, sum uint32, share int) (seq uint64, err
 	line := r.data[off : off+n : off+n]
 	at := copy(line, body)
 	at += copy(line[at:], r.tail)
-	copy(line[at:], ending)
-	s := slot{seq: seq, off: uint32(off), len: uint32(n)}
-	copy(r.slot(ordinal), r.ending.slot(s, ordinal, sum))
+	record.AppendEnd(line[:at], seq) // in place: n counts it
+	index := r.slot(ordinal)
+	slot{seq: seq, off: uint32(off), len: uint32(n)}.encode(index, ordinal)
+	if r.sums != nil {
+		sum = crc32.Update(sum, castagnoli, line[at:])
+		binary.LittleEndian.PutUint32(index[sumAt:], crc32.Update(sum, castagnoli, index[:sumAt]))
+	}
 	r.end = off + n
 	r.tailCell.store(ordinal + 1) // publishes the line
 	return seq, nil
 }
 
-// An ending is what closes a line, from its seq on. The next one differs in a digit, mostly. The record's slot is made behind
-// it, so that what is left of the checksum goes through both in one piece.
-type ending struct {
-	seq uint64
-	n   int // of text, that are the ending
-	buf [maxEnding + slotSize]byte
-}
-
-const maxEnding = len("18446744073709551615}\n")
-
-// of returns the ending of a line with this seq; it is valid until the next call.
-func (e *ending) of(seq uint64) []byte {
-	text := e.buf[:e.n]
-	if seq == e.seq {
-		return text
+// endingLen is the length of what closes a line, from its seq on.
+func endingLen(seq uint64) int {
+	n := len("0}\n")
+	for ; seq >= 10_000; seq /= 10_000 {
+		n += 4
 	}
-	if seq == e.seq+1 {
-		for i := len(text) - len("9}\n"); i >= 0; i-- {
-			if text[i] < '9' {
-				text[i]++
-				e.seq = seq
-				return text
-			}
-			text[i] = '0'
-		}
+	switch {
+	case seq >= 1000:
+		return n + 3
+	case seq >= 100:
+		return n + 2
+	case seq >= 10:
+		return n + 1
 	}
-	e.seq, e.n = seq, len(record.AppendEnd(e.buf[:0], seq))
-	return e.buf[:e.n]
-}
-
-// slot returns the slot of the record that has this ending; sum is the checksum of its line until the seq. It is valid until
-// the next call.
-func (e *ending) slot(s slot, ordinal uint64, sum uint32) []byte {
-	b := e.buf[e.n : e.n+slotSize]
-	s.encode(b, ordinal)
-	binary.LittleEndian.PutUint32(b[sumAt:], crc32.Update(sum, castagnoli, e.buf[:e.n+sumAt]))
-	return b
+	return n
 }
 
 // slot returns the bytes of the index entry of the record with this ordinal.
