@@ -49,6 +49,15 @@ func (y *syncer) within(d time.Duration) {
 	y.kickLocked()
 }
 
+// hasten has what waits for a sync by interval synced now.
+func (y *syncer) hasten() {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	if !y.deadline.IsZero() {
+		y.within(0)
+	}
+}
+
 // background is the sync by interval: files, then journal.
 func (y *syncer) background() error {
 	forced, err := y.force()

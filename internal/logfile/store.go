@@ -102,6 +102,10 @@ func (s *Store) Source() Source {
 // for either. It may be called from any goroutine, and waits for nothing.
 func (s *Store) Synced() Source { return s.syncer.position() }
 
+// Hasten has the next sync by interval begin now, if something waits for one. It
+// may be called from any goroutine, and waits for nothing.
+func (s *Store) Hasten() { s.syncer.hasten() }
+
 // drain waits until no commit is under way: then the journal is the writer's.
 // The error is the one that ended the commits, if one did.
 func (s *Store) drain() error { return s.syncer.barrier(false) }

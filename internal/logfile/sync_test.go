@@ -341,6 +341,36 @@ func TestInterval(t *testing.T) {
 	})
 }
 
+// TestHasten: what waits for its time is synced at once, once; where nothing waits, nothing is.
+func TestHasten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newDisk().mount()
+		var g gate
+		m.syncing = g.syncing
+		s, f := openLive(t, m, Options{FSync: Every(time.Hour)})
+		var r results
+		f.Append([]byte("x\n"))
+		s.Commit(Commit{}, r.done(""))
+		synctest.Wait()
+		name := logDir + "/app.log"
+		before := g.count(name)
+		s.Hasten()
+		synctest.Wait()
+		if n := g.count(name); before != 0 || n != 1 {
+			t.Errorf("%d fsyncs, then %d; want none, then one", before, n)
+		}
+		s.Hasten()
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if n := g.count(name); n != 1 {
+			t.Errorf("%d fsyncs of what was written once", n)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // TestIntervalFails: what was acknowledged stays; nothing more is, until what is
 // at risk has been written and synced again.
 func TestIntervalFails(t *testing.T) {

@@ -36,10 +36,13 @@ type stream struct {
 	notes  *notes
 	log    *diagnostics
 	synced func() logfile.Source
+	hasten func() // the next sync
+	crowd  uint64 // bytes committed after which the stream is freed before its time
 
-	queue *queue
-	end   context.CancelFunc // of the goroutines
-	tasks sync.WaitGroup
+	queue   *queue
+	crowded chan struct{}      // holds a token when that many were
+	end     context.CancelFunc // of the goroutines
+	tasks   sync.WaitGroup
 
 	mu        sync.Mutex
 	at        logfile.Source     // behind it to be read on: the last message in the queue, or before it
@@ -48,6 +51,7 @@ type stream struct {
 	placed    bool               // at and done are of the stream as it is; false until it has been looked at
 	interrupt context.CancelFunc // ends the reading under way
 	done      logfile.Source     // committed
+	held      uint64             // bytes committed since the last token in crowded
 	info      *jetstream.StreamInfo
 	trouble   error
 	objection string // to the stream's settings, as far as told
@@ -79,7 +83,8 @@ func newStream(p *plan, nc *nats.Conn, w *writer) (*stream, error) {
 	}
 	return &stream{
 		nc: nc, js: js, config: streamConfig(p), prefix: p.Prefix, keep: p.keep,
-		notes: w.notes, log: w.log, synced: w.store.Synced,
+		notes: w.notes, log: w.log, synced: w.store.Synced, hasten: w.store.Hasten,
+		crowd: crowd, crowded: make(chan struct{}, 1),
 		marks: marks{every: uint64(p.keep.bytes) / 64},
 	}, nil
 }
@@ -320,16 +325,25 @@ func (s *stream) forget(name string) {
 	}
 }
 
-// committed frees nothing yet: that comes with the next sync.
+// committed frees nothing yet: that comes with the next sync, which comes earlier when much is committed.
 func (s *stream) committed(g *group) {
 	if g.source == nil {
 		return
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if g.messages[len(g.messages)-1].era == s.era {
 		s.done = *g.source
 	}
-	s.mu.Unlock()
+	if s.held += g.tally.bytes; s.held < s.crowd {
+		return
+	}
+	s.held = 0
+	s.hasten()
+	select {
+	case s.crowded <- struct{}{}:
+	default:
+	}
 }
 
 // rewind reads on behind the last commit that stands, which may be before all that is in memory.

@@ -220,6 +220,26 @@ func TestStreamPurgesBehindTheSync(t *testing.T) {
 	r.whole(p, 40)
 }
 
+// Under load neither the sync nor what follows from it waits for its time.
+func TestStreamFreedBeforeItsTime(t *testing.T) {
+	r := newStreamRig(t)
+	r.cfg.FSync = "24h"
+	c := r.collector()
+	s := c.writer.source.(*stream)
+	s.mu.Lock()
+	s.crowd = 1000 // about four records
+	s.mu.Unlock()
+	p := r.publisher(t, "etl", "w1")
+	p.log(40, record.Info, "l", "a")
+	var last uint64
+	for first := uint64(1); first <= 30; first += 10 {
+		last = r.batch(p, first, first+9)
+	}
+	r.until("what was committed is freed", func() bool { return r.info().State.FirstSeq == last })
+	closeNow(t, c)
+	r.whole(p, 30)
+}
+
 // A gap is told at once: nobody can be asked, whatever the header says of the oldest record held.
 func TestStreamGapIsToldAtOnce(t *testing.T) {
 	r := newStreamRig(t)

@@ -12,8 +12,13 @@ import (
 
 // This file frees the room of what the log holds.
 
-// tendEvery is how often. The stream holds what comes in this time, and until the next sync, at least.
+// tendEvery is how often at least. The stream holds what comes in this time, and until the next sync.
 const tendEvery = time.Second
+
+// crowd is how many bytes of records are committed before the log is synced and the stream freed without waiting for their
+// time. The broker keeps in memory what it has stored in the last seconds, unless it is purged: left to the time alone, a
+// second's worth and more of a full load, with as much garbage (docs/performance.md).
+const crowd = 32 << 20
 
 // short is how full the stream may be, in eighths, before what is kept for analysts makes room: the log comes
 // first.
@@ -29,6 +34,7 @@ func (s *stream) tend(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-s.crowded: // what was committed before the last token is synced, mostly
 		}
 		if !s.nc.IsConnected() {
 			continue
