@@ -41,7 +41,7 @@ func run() error {
 	only := flag.String("only", "all", "contestants, separated by commas, all or none")
 	which := flag.String("measures", "all", "further measures, separated by commas, all or none")
 	list := flag.Bool("list", false, "list contestants and measures, and end")
-	load := Load{Workers: 4, Records: 250_000}
+	load := Load{Workers: 4, Records: 1_000_000}
 	flag.IntVar(&load.Workers, "workers", load.Workers, "worker processes")
 	flag.IntVar(&load.Records, "records", load.Records, "records of each worker")
 	write := flag.String("write", "", "page to write the table into, with a picture beside it; empty: only print")

@@ -105,7 +105,7 @@ func (t *Table) row(name string) *Row {
 func ratio(a, b []Figure) float64 {
 	var ratios []float64
 	for n := range min(len(a), len(b)) {
-		ratios = append(ratios, b[n].Wall.Seconds()/a[n].Wall.Seconds())
+		ratios = append(ratios, a[n].rate()/b[n].rate())
 	}
 	return median(ratios)
 }

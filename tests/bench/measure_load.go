@@ -12,7 +12,7 @@ func publishers(ctx context.Context, b *Bench) ([]Bar, error) {
 	counts := []int{1, 4, 16, 64, 256}
 	loads := make([]Load, len(counts))
 	for i, n := range counts {
-		loads[i] = Load{Workers: n, Records: 4 * b.Load.Total() / n} // long enough to be more than a beginning and an end
+		loads[i] = Load{Workers: n, Records: b.Load.Total() / n}
 	}
 	rates, err := b.vary(ctx, loads)
 	if err != nil {
@@ -53,9 +53,9 @@ func (b *Bench) vary(ctx context.Context, loads []Load) ([]float64, error) {
 				return nil, fmt.Errorf("%d workers x %d records: %w", l.Workers, l.Records, err)
 			}
 			fmt.Fprintf(b.Progress, "round %d %d workers x %d records: %.0f records/s, %.2f CPU s per million\n",
-				n, l.Workers, l.Records, f.rate(l), f.perMillion(l))
+				n, l.Workers, l.Records, f.rate(), f.perMillion())
 			if n > 0 {
-				rates[i] = append(rates[i], f.rate(l))
+				rates[i] = append(rates[i], f.rate())
 			}
 		}
 	}

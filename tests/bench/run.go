@@ -21,6 +21,9 @@ var errSkip = errors.New("not to be had here")
 type Contestant struct {
 	Name  string
 	About string
+	// Part makes it one in so many of the load's records, for a system that would take minutes, and whose rate does not depend
+	// on how many they are. 0 is all.
+	Part int
 	// Prepare builds or installs what is needed; an error that wraps errSkip leaves the contestant out, by name.
 	Prepare func(ctx context.Context, b *Bench) error
 	// Run does the whole job once in an empty directory, and returns the file in which the records must stand.
@@ -40,6 +43,7 @@ type Bench struct {
 
 // A Figure is the outcome of one round.
 type Figure struct {
+	Records int           // of all workers
 	Wall    time.Duration // from the workers' go to the last line in the file
 	CPU     time.Duration // user and system time of all processes, from start to end
 	Workers time.Duration // the part of CPU that the workers took
@@ -74,11 +78,11 @@ func (b *Bench) Run(ctx context.Context, all []Contestant) (*Table, error) {
 				figures[c.Name] = append(figures[c.Name], f)
 			}
 			fmt.Fprintf(b.Progress, "round %d %-28s %10.0f records/s  %6.2f CPU s per million, %.2f of them in the workers\n",
-				n, c.Name, f.rate(b.Load), f.perMillion(b.Load), Figure{CPU: f.Workers}.perMillion(b.Load))
+				n, c.Name, f.rate(), f.perMillion(), Figure{Records: f.Records, CPU: f.Workers}.perMillion())
 		}
 	}
 	for _, c := range ready {
-		t.Rows = append(t.Rows, newRow(c, figures[c.Name], b.Load))
+		t.Rows = append(t.Rows, newRow(c, figures[c.Name]))
 	}
 	return t, nil
 }
@@ -92,6 +96,7 @@ func (b *Bench) once(ctx context.Context, c Contestant) (Figure, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute) // a guard against hanging, not a measure
 	defer cancel()
 	r := &Round{Dir: dir, Load: b.Load, ctx: ctx, watch: b.watch}
+	r.Load.Records /= max(1, c.Part)
 	defer r.kill()
 	file, err := c.Run(ctx, r)
 	if err != nil {
@@ -105,10 +110,10 @@ func (b *Bench) once(ctx context.Context, c Contestant) (Figure, error) {
 			return Figure{}, fmt.Errorf("%s was not waited for, so its CPU time is missing", p.cmd.Path)
 		}
 	}
-	if err := complete(file, b.Load); err != nil {
+	if err := complete(file, r.Load); err != nil {
 		return Figure{}, fmt.Errorf("the job was not done: %w", err)
 	}
-	return Figure{Wall: r.ended.Sub(r.started), CPU: r.cpu, Workers: r.workers, Memory: r.memory}, nil
+	return Figure{Records: r.Load.Total(), Wall: r.ended.Sub(r.started), CPU: r.cpu, Workers: r.workers, Memory: r.memory}, nil
 }
 
 // A Round is one run of one contestant.

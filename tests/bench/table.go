@@ -29,16 +29,20 @@ type Row struct {
 	figures           []Figure
 }
 
-func (f Figure) rate(l Load) float64       { return float64(l.Total()) / f.Wall.Seconds() }
-func (f Figure) perMillion(l Load) float64 { return f.CPU.Seconds() / float64(l.Total()) * 1e6 }
+func (f Figure) rate() float64       { return float64(f.Records) / f.Wall.Seconds() }
+func (f Figure) perMillion() float64 { return f.CPU.Seconds() / float64(f.Records) * 1e6 }
 
-func newRow(c Contestant, figures []Figure, l Load) Row {
+func newRow(c Contestant, figures []Figure) Row {
 	var rates, cpus []float64
 	for _, f := range figures {
-		rates = append(rates, f.rate(l))
-		cpus = append(cpus, f.perMillion(l))
+		rates = append(rates, f.rate())
+		cpus = append(cpus, f.perMillion())
 	}
-	return Row{Name: c.Name, About: c.About, figures: figures,
+	about := c.About
+	if c.Part > 1 {
+		about += fmt.Sprintf("; one in %d of the records", c.Part)
+	}
+	return Row{Name: c.Name, About: about, figures: figures,
 		Rate: median(rates), Low: slices.Min(rates), High: slices.Max(rates), CPU: median(cpus)}
 }
 
@@ -62,7 +66,7 @@ func (t *Table) ratios() {
 	for i := range t.Rows {
 		var cpu []float64
 		for n, f := range t.Rows[i].figures {
-			cpu = append(cpu, f.CPU.Seconds()/ours.figures[n].CPU.Seconds())
+			cpu = append(cpu, f.perMillion()/ours.figures[n].perMillion())
 		}
 		t.Rows[i].Versus, t.Rows[i].VersusCPU = ratio(ours.figures, t.Rows[i].figures), median(cpu)
 	}
