@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"testing"
 
 	"github.com/logbraid/logbraid/pkg/record"
@@ -80,6 +81,29 @@ func BenchmarkAppend(b *testing.B) {
 				<-done
 			})
 		}
+	}
+}
+
+// BenchmarkHandOver is what the machine takes to bring a cache line from one processor to another and back: the price of each
+// thing that goroutines change in turns, as they change the ring.
+func BenchmarkHandOver(b *testing.B) {
+	var turn atomic.Uint64
+	await := func(n uint64) {
+		for i := 0; turn.Load() != n; i++ {
+			if i > 10_000 {
+				runtime.Gosched()
+			}
+		}
+	}
+	go func() {
+		for n := range uint64(b.N) {
+			await(2*n + 1)
+			turn.Store(2*n + 2)
+		}
+	}()
+	for n := range uint64(b.N) {
+		turn.Store(2*n + 1)
+		await(2*n + 2)
 	}
 }
 
