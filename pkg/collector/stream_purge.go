@@ -17,7 +17,7 @@ const tendEvery = time.Second
 
 // crowd is how many bytes of records are committed before the log is synced and the stream freed without waiting for their
 // time. The broker keeps in memory what it has stored in the last seconds, unless it is purged: left to the time alone, a
-// second's worth and more of a full load, with as much garbage (docs/performance.md).
+// second's worth and more of a full load, with as much garbage (docs/adr/0013).
 const crowd = 32 << 20
 
 // short is how full the stream may be, in eighths, before what is kept for analysts makes room: the log comes

@@ -96,7 +96,7 @@ func (b *Bench) once(ctx context.Context, c Contestant) (Figure, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute) // a guard against hanging, not a measure
 	defer cancel()
 	r := &Round{Dir: dir, Load: b.Load, ctx: ctx, watch: b.watch}
-	r.Load.Records /= max(1, c.Part)
+	r.Load.Records = max(1, b.Load.Records/max(1, c.Part))
 	defer r.kill()
 	file, err := c.Run(ctx, r)
 	if err != nil {
