@@ -530,7 +530,7 @@ func TestKilledWorker(t *testing.T) {
 	}
 	p := startProgram(t, dir, append(onConsole, "--input", tree, "-n", "2")...)
 	p.says(&p.err, "[w2] parsed")
-	pid := childrenOf(t, p.cmd.Process.Pid)[0]
+	pid := childNamed(t, p.cmd.Process.Pid, "w2") // the other may not have said anything yet
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -662,6 +662,19 @@ func childrenOf(t *testing.T, parent int) (pids []int) {
 		t.Fatal("no child is found")
 	}
 	return pids
+}
+
+// childNamed is the child that is this worker.
+func childNamed(t *testing.T, parent int, worker string) int {
+	t.Helper()
+	for _, pid := range childrenOf(t, parent) {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+		if err == nil && slices.Contains(strings.Split(string(text), "\x00"), "LOGBRAID_WORKER="+worker) {
+			return pid
+		}
+	}
+	t.Fatalf("no child is worker %s", worker)
+	return 0
 }
 
 func TestOutputOfCommands(t *testing.T) {
