@@ -186,7 +186,7 @@ func (r *Ring) appendLocked(body []byte, sum uint32, share int) (seq uint64, err
 	}
 	ordinal := r.tailCell.load()
 	seq = ordinal + r.dropped + 1
-	n := uint64(len(body) + len(r.tail) + endingLen(seq))
+	n := uint64(len(body) + len(r.tail) + record.LenEnd(seq))
 	off, err := r.place(ordinal, n, uint64(share))
 	if err != nil {
 		return 0, err
@@ -206,23 +206,6 @@ func (r *Ring) appendLocked(body []byte, sum uint32, share int) (seq uint64, err
 	r.end = off + n
 	r.tailCell.store(ordinal + 1) // publishes the line
 	return seq, nil
-}
-
-// endingLen is the length of what closes a line, from its seq on.
-func endingLen(seq uint64) int {
-	n := len("0}\n")
-	for ; seq >= 10_000; seq /= 10_000 {
-		n += 4
-	}
-	switch {
-	case seq >= 1000:
-		return n + 3
-	case seq >= 100:
-		return n + 2
-	case seq >= 10:
-		return n + 1
-	}
-	return n
 }
 
 // slot returns the bytes of the index entry of the record with this ordinal.

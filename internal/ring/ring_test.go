@@ -519,15 +519,3 @@ func TestSealEmpty(t *testing.T) {
 		}
 	})
 }
-
-func TestEndingLen(t *testing.T) {
-	seqs := []uint64{0, 1<<48 - 1, 1<<63 - 1, 1 << 63, 1<<64 - 1, 1e19 - 1, 1e19}
-	for power := uint64(1); power < 1e19; power *= 10 {
-		seqs = append(seqs, power-1, power, power+1)
-	}
-	for _, seq := range seqs {
-		if got, want := endingLen(seq), len(record.AppendEnd(nil, seq)); got != want {
-			t.Errorf("%d: %d, want %d", seq, got, want)
-		}
-	}
-}

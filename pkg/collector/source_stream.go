@@ -335,15 +335,7 @@ func (s *stream) committed(g *group) {
 	if g.messages[len(g.messages)-1].era == s.era {
 		s.done = *g.source
 	}
-	if s.held += g.tally.bytes; s.held < s.crowd {
-		return
-	}
-	s.held = 0
-	s.hasten()
-	select {
-	case s.crowded <- struct{}{}:
-	default:
-	}
+	s.grewLocked(g.tally.bytes)
 }
 
 // rewind reads on behind the last commit that stands, which may be before all that is in memory.

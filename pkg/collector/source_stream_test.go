@@ -220,6 +220,20 @@ func TestStreamPurgesBehindTheSync(t *testing.T) {
 	r.whole(p, 40)
 }
 
+// Every crowd of bytes asks for one sync, and wakes whoever frees.
+func TestStreamCrowd(t *testing.T) {
+	syncs := 0
+	s := &stream{crowd: 1000, crowded: make(chan struct{}, 1), hasten: func() { syncs++ }}
+	for i, want := range []struct{ syncs, woken int }{{0, 0}, {0, 0}, {1, 1}, {1, 1}, {1, 1}, {2, 1}} {
+		g := &group{source: &logfile.Source{}, messages: []message{{}}}
+		g.tally.bytes = 400
+		s.committed(g)
+		if syncs != want.syncs || len(s.crowded) != want.woken {
+			t.Errorf("commit %d: %d syncs, %d woken; want %+v", i, syncs, len(s.crowded), want)
+		}
+	}
+}
+
 // Under load neither the sync nor what follows from it waits for its time.
 func TestStreamFreedBeforeItsTime(t *testing.T) {
 	r := newStreamRig(t)

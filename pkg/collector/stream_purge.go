@@ -20,6 +20,19 @@ const tendEvery = time.Second
 // second's worth and more of a full load, with as much garbage (docs/adr/0013).
 const crowd = 32 << 20
 
+// grewLocked is told of bytes committed. With a crowd of them neither the sync nor tend waits for its time.
+func (s *stream) grewLocked(n uint64) {
+	if s.held += n; s.held < s.crowd {
+		return
+	}
+	s.held = 0
+	s.hasten()
+	select {
+	case s.crowded <- struct{}{}:
+	default:
+	}
+}
+
 // short is how full the stream may be, in eighths, before what is kept for analysts makes room: the log comes
 // first.
 const short = 7

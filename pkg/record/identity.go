@@ -168,5 +168,8 @@ func AppendEnd(dst []byte, seq uint64) []byte {
 	return append(dst, '}', '\n')
 }
 
+// LenEnd is how many bytes [AppendEnd] appends for this seq.
+func LenEnd(seq uint64) int { return digitCount(seq) + len("}\n") }
+
 // EndLen is the most that [AppendEnd] appends: 20 digits, a brace, a newline.
 const EndLen = 22

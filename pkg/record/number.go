@@ -17,14 +17,20 @@ func appendUint(dst []byte, v uint64) []byte {
 	if v < 10 {
 		return append(dst, byte('0'+v))
 	}
-	n := 2
-	for limit := uint64(100); n < 20 && v >= limit; n++ {
-		limit *= 10 // 10^20 wraps around, and is never looked at
-	}
+	n := digitCount(v)
 	at := len(dst)
 	dst = append(dst, "00000000000000000000"[:n]...)
 	putUint(dst[at:], v)
 	return dst
+}
+
+// digitCount is the length of v in base 10.
+func digitCount(v uint64) int {
+	n := 1
+	for limit := uint64(10); n < 20 && v >= limit; n++ {
+		limit *= 10 // 10^20 wraps around, and is never looked at
+	}
+	return n
 }
 
 func appendInt(dst []byte, v int64) []byte {
