@@ -70,7 +70,7 @@ func oneByteASecond(t *testing.T, delivery string) {
 	r.proxy.Set(harness.Trickle, harness.Pass)
 	w.Log(1000)
 	harness.Until(t, "the worker's batch to stand in the proxy", func() bool { return r.proxy.Held() > 1000 })
-	quick(t, "a connection of one byte a second", w)
+	callsReturn(t, "a connection of one byte a second", w)
 	r.proxy.Set(harness.Pass, harness.Pass)
 	r.finish(w)
 	r.check()

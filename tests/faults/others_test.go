@@ -35,7 +35,7 @@ func meddle(t *testing.T, delivery string, times int, deed func(r *rig, round in
 // there waits until the collector has begun a file anew, within the second that it is given.
 func there(t *testing.T, path string) {
 	t.Helper()
-	harness.Within(t, limit(time.Second)+500*time.Millisecond, "a new "+filepath.Base(path), func() bool {
+	harness.Within(t, limit(time.Second), "a new "+filepath.Base(path), func() bool {
 		info, err := os.Stat(path)
 		return err == nil && info.Size() > 0
 	})

@@ -11,26 +11,19 @@ import (
 	"github.com/logbraid/logbraid/tests/harness"
 )
 
-// quick measures log calls at full speed and holds the 99.9th percentile against 50 microseconds: they wait for nothing. Other
-// processes on the same processors get in the way of some measurements, never of all, so the best of several counts.
-func quick(t *testing.T, when string, w *harness.Worker) {
+// callsReturn shows that log calls wait for no acknowledgement while the buffer has room: all return, none of what they have logged
+// is acknowledged, nothing is dropped. How long they take is told, not held against anything: TestLatencyOfLogCalls measures that.
+func callsReturn(t *testing.T, when string, w *harness.Worker) {
 	t.Helper()
-	var best harness.Latency
-	for try := range 10 {
-		w.Latency()
-		w.Log(5000)
-		if l := w.Latency(); try == 0 || l.P999 < best.P999 {
-			best = l
-		}
-		if best.P999 < 50*time.Microsecond || harness.Race {
-			break
-		}
-	}
-	t.Logf("log calls with %s: %v", when, best)
-	// The p99.9 is below 50 µs where nobody takes the processor away (docs/reliability.md); beside other tests it is what the
-	// system's scheduler makes it, the p99 is not.
-	if best.P99 >= 50*time.Microsecond && !harness.Race {
-		t.Errorf("log calls with %s: p99 is %v", when, best.P99)
+	const calls = 5000
+	w.Latency()
+	before := w.Stats()
+	w.Log(calls)
+	after := w.Stats()
+	t.Logf("log calls with %s: %v", when, w.Latency())
+	if after.Logged != before.Logged+calls || after.Acked > before.Logged || after.Dropped > 0 {
+		t.Errorf("log calls with %s: logged %d, of which %d are acknowledged and %d dropped; there were %d before %d calls",
+			when, after.Logged, after.Acked, after.Dropped, before.Logged, calls)
 	}
 }
 
@@ -46,7 +39,7 @@ func brokerStopped(t *testing.T, delivery string) {
 			w.Log(2000)
 			r.broker.Pause()
 			over := time.After(pause)
-			quick(t, "the broker stopped", w)
+			callsReturn(t, "the broker stopped", w)
 			<-over
 			r.broker.Continue()
 			w.Log(2000)
@@ -64,10 +57,10 @@ func bufferFull(t *testing.T, delivery string) {
 	for _, test := range []struct {
 		name string
 		env  []string
-		most time.Duration // that a log call may take
+		wait time.Duration // that one log call takes
 	}{
 		{"block", []string{"LOGBRAID_OVERFLOW=block", "LOGBRAID_BLOCK_TIMEOUT=1s"}, time.Second},
-		{"shed", []string{"LOGBRAID_OVERFLOW=shed"}, 0},
+		{"shed", []string{"LOGBRAID_OVERFLOW=shed", "LOGBRAID_BLOCK_TIMEOUT=1h"}, 0}, // one call that waited would never return
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -81,11 +74,8 @@ func bufferFull(t *testing.T, delivery string) {
 			w.Log(5000) // about 2.5 MB
 			took, l := time.Since(begin), w.Latency()
 			t.Logf("5000 calls in %v: %v", took, l)
-			if test.most > 0 && (l.Max < test.most || took > test.most+time.Minute) {
-				t.Errorf("the longest call took %v, all together %v; one wait of %v was to be expected", l.Max, took, test.most)
-			}
-			if test.most == 0 && l.Max > 4*time.Second { // less than the default of BLOCK_TIMEOUT, more than any machine takes a processor away
-				t.Errorf("a call took %v", l.Max)
+			if l.Max < test.wait || took > test.wait+time.Minute {
+				t.Errorf("the longest call took %v, all together %v; one wait of %v was to be expected", l.Max, took, test.wait)
 			}
 			r.broker.Continue()
 			w.Log(200)
