@@ -125,6 +125,13 @@ func TestNextKeepsToItsLimits(t *testing.T) {
 		if _, b, _ := r.Next(1<<20, 2); b.Count != 2 || b.Last != 2 {
 			t.Errorf("batch %+v, want 2 records", b)
 		}
+		r.Release(1)
+		if _, b, ok := r.NextBehind(3, 1<<20, 2); !ok || b.Oldest != 2 || b.First != 5 || b.Last != 6 || b.Count != 2 {
+			t.Errorf("behind three records: batch %+v, %v", b, ok)
+		}
+		if _, b, ok := r.NextBehind(9, 1<<20, 2); ok {
+			t.Errorf("behind all records: batch %+v", b)
+		}
 	})
 }
 

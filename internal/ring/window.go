@@ -7,9 +7,15 @@ import "github.com/logbraid/logbraid/pkg/record"
 // lacks only its CRC. The payload is constant until it is released; it must not
 // be used afterwards.
 func (r *Ring) Next(maxBytes, maxRecords int) (payload []byte, b record.Batch, ok bool) {
+	return r.NextBehind(0, maxBytes, maxRecords)
+}
+
+// NextBehind is Next without the oldest skip records, which are under way.
+func (r *Ring) NextBehind(skip, maxBytes, maxRecords int) (payload []byte, b record.Batch, ok bool) {
 	tail := r.tailCell.load()
-	ordinal := r.headCell.load()
-	if ordinal == tail {
+	head := r.headCell.load()
+	ordinal := head + uint64(skip)
+	if ordinal >= tail || r.bad[ordinal] {
 		return nil, record.Batch{}, false
 	}
 	first := decodeSlot(r.slot(ordinal))
@@ -31,7 +37,7 @@ func (r *Ring) Next(maxBytes, maxRecords int) (payload []byte, b record.Batch, o
 		Last:    last.seq,
 		Count:   n,
 		Dropped: last.seq - ordinal + r.rejected(),
-		Oldest:  first.seq,
+		Oldest:  decodeSlot(r.slot(head)).seq,
 	}, true
 }
 

@@ -7,7 +7,7 @@ import (
 
 // queue holds what has arrived until the writer takes it. Any goroutine may push; the writer takes.
 //
-// A publisher has one batch unanswered at a time, so the queue holds no more than the publishers' windows
+// A publisher has one batch unanswered at a time, or two, so the queue holds no more than the publishers' windows
 // together, but for two things: while nothing can be committed (a full disk), the same batches arrive
 // again and again, and nobody holds back a foreign sender. Against the first, older copies of a batch are
 // thrown out when the queue has grown; against the second there is a limit.

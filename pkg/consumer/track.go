@@ -49,7 +49,7 @@ type run struct {
 	dropped uint64 // seqs up to last that the publisher says it dropped
 	ended   bool
 	// held are batches that overtook older ones, which their publisher still holds and so may send
-	// again. No publisher of ours has two batches in flight; others may.
+	// again.
 	held []heldBatch
 }
 

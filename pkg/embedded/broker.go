@@ -23,7 +23,7 @@ const (
 	// maxPending is what the broker holds for one slow reader before it cuts it
 	// off. The collector is that reader, and every publisher may have one batch
 	// in flight (I2): 1,000 publishers with 256 KiB each are 250 MiB (they send larger
-	// ones only while each is acknowledged at once), so the
+	// ones, and a second one, only while each is acknowledged at once), so the
 	// server's own 64 MiB would disconnect the collector exactly when it is busy.
 	maxPending = 512 << 20
 

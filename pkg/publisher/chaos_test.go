@@ -15,6 +15,7 @@ import (
 // restarted, the buffer overflows, all at random: what is accepted arrives once
 // and in order, and the numbers agree to the last record.
 func TestChaos(t *testing.T) {
+	ahead := 0
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1)) // the collector's
@@ -44,6 +45,7 @@ func TestChaos(t *testing.T) {
 				cfg.Overflow = publisher.Shed
 			}
 			publisher.SetAckTimeout(&cfg, 5*time.Millisecond)
+			publisher.SetPromptAck(&cfg, time.Hour)
 			p := open(t, cfg)
 
 			const writers, each = 4, 1500
@@ -87,7 +89,15 @@ func TestChaos(t *testing.T) {
 			if cfg.BufferDir != "" {
 				noFiles(t, cfg.BufferDir)
 			}
+			for _, b := range c.batches {
+				if b.Oldest < b.First {
+					ahead++
+				}
+			}
 			t.Logf("%d logged, %d dropped, %d messages, %d sent again", s.Logged, s.Dropped, c.messages, s.Resent)
 		})
+	}
+	if ahead == 0 {
+		t.Error("no batch was sent ahead")
 	}
 }

@@ -170,7 +170,7 @@ func (c *fakeCollector) take(m *nats.Msg) {
 		if away < 0 {
 			c.t.Errorf("batch %+v after last %d, dropped %d: the numbers contradict each other", b, r.last, r.dropped)
 		}
-		if away > 0 && b.Oldest <= r.last+1 {
+		if away > 0 && b.Oldest < b.First { // ADR 5
 			answer(record.Ack{Kind: record.AckWant, Run: b.Run, Seq: r.last + 1})
 			return
 		}

@@ -15,9 +15,9 @@ import (
 	"github.com/logbraid/logbraid/pkg/record"
 )
 
-// A courier carries what a ring holds to the collector: one batch in flight, the
-// same bytes again until they are acknowledged (I1, I2), and only then released
-// (I3). It serves a living publisher and the drainer of a dead one alike, and both
+// A courier carries what a ring holds to the collector: the oldest batch, the same
+// bytes again until they are acknowledged (I1, I2), and only then released (I3); in
+// direct delivery, where it is worth it, the one behind it at the same time. It serves a living publisher and the drainer of a dead one alike, and both
 // deliveries: they differ in who answers, and in what words (stored.go). One
 // goroutine uses it; it is the only one that calls nc.Publish, which can block.
 type courier struct {
@@ -34,8 +34,9 @@ type courier struct {
 	// rejected is told of records that were given up.
 	rejected func(d drops)
 
-	suspect uint64 // records up to this seq were rejected together: they go one by one
-	cut     []byte // a record that is longer than the broker takes
+	ahead   *parcel // was sent before its turn; nil: nothing
+	suspect uint64  // records up to this seq were rejected together: they go one by one
+	cut     []byte  // a record that is longer than the broker takes
 	timer   *time.Timer
 	silence notice
 	refusal refusal
@@ -50,15 +51,53 @@ var (
 // was damaged on its way will not be the next time.
 const patience = 3
 
+// A parcel is a batch as it goes out.
+type parcel struct {
+	batch record.Batch
+	msg   *nats.Msg
+	began time.Time
+}
+
+func (c *courier) pack(b record.Batch, payload []byte) *parcel {
+	b.CRC = record.Checksum(payload)
+	return &parcel{batch: b, began: time.Now(),
+		msg: &nats.Msg{Subject: c.subject, Reply: c.link.nextReply(), Header: c.headers(b), Data: payload}}
+}
+
 // send delivers the oldest batch and releases what was acknowledged. It reports
 // false when there was none, and errAborted when stop was closed first.
 func (c *courier) send(stop <-chan struct{}) (bool, error) {
+	p, tries, sent := c.ahead, patience, 1
+	c.ahead = nil
+	if p == nil {
+		if p, tries = c.oldest(); p == nil {
+			return false, nil
+		}
+		sent = 0
+	}
+	a, err := c.deliver(p, sent, tries, stop)
+	switch {
+	case errors.Is(err, errSmaller):
+		return true, nil // take a smaller batch
+	case err != nil:
+		return false, err
+	case a.Kind == record.AckReject:
+		c.ahead = nil
+		c.giveUp(p.batch, a.Reason)
+	default:
+		c.acknowledged(p, a.Seq)
+	}
+	return true, nil
+}
+
+// oldest is the batch that is sent first, nil if the ring is empty, and how often it may be rejected.
+func (c *courier) oldest() (p *parcel, tries int) {
 	limit := c.link.limit(c.batch)
 	payload, b, ok := c.ring.Next(min(limit, c.window.now), math.MaxInt)
 	if !ok {
-		return false, nil
+		return nil, 0
 	}
-	tries := patience
+	tries = patience
 	if b.First <= c.suspect {
 		payload, b, _ = c.ring.Next(limit, 1)
 		tries = 1
@@ -69,22 +108,40 @@ func (c *courier) send(stop <-chan struct{}) (bool, error) {
 		c.cut = record.Truncate(c.cut[:0], payload, limit)
 		payload = c.cut
 	}
-	b.CRC = record.Checksum(payload)
+	return c.pack(b, payload), tries
+}
 
-	began := time.Now()
-	a, err := c.deliver(b, payload, tries, stop)
-	switch {
-	case errors.Is(err, errSmaller):
-		return true, nil // take a smaller batch
-	case err != nil:
-		return false, err
-	case a.Kind == record.AckReject:
-		c.giveUp(b, a.Reason)
-	default:
-		c.ring.Release(min(a.Seq, b.Last))
-		c.window.acked(len(payload), time.Since(began))
+// sendAhead sends the batch behind p, so that it is there when the collector has written p: where a commit waits for
+// the disk, it would wait for the next batch otherwise. Only whole batches, in direct delivery, and as long as
+// acknowledgements are prompt: then nobody is short of anything.
+//
+// It is forgotten as soon as anything but an acknowledgement of p comes, and sent again in its turn: what is unacknowledged
+// is sent again from its first record (I2), and the collector orders and counts by seq (I4).
+func (c *courier) sendAhead(p *parcel) {
+	if c.stream != "" || p.batch.End || p.batch.First <= c.suspect || !c.window.wide {
+		return
 	}
-	return true, nil
+	payload, b, ok := c.ring.NextBehind(p.batch.Count, min(c.link.limit(c.batch), c.window.now), math.MaxInt)
+	if !ok || b.First != p.batch.Last+1 || len(payload) < c.window.now/2 || len(payload) > c.window.now {
+		return // too little; or behind drops, where the collector would refuse it (ADR 5)
+	}
+	if next := c.pack(b, payload); c.link.nc.PublishMsg(next.msg) == nil {
+		c.ahead = next
+	}
+}
+
+// acknowledged releases what the collector has, as far as it was sent.
+func (c *courier) acknowledged(p *parcel, seq uint64) {
+	last := p.batch.Last
+	switch {
+	case c.ahead == nil:
+	case seq >= c.ahead.batch.First: // the answer to p was lost
+		last, c.ahead = c.ahead.batch.Last, nil
+	case seq < last:
+		c.ahead = nil
+	}
+	c.ring.Release(min(seq, last))
+	c.window.acked(len(p.msg.Data), time.Since(p.began))
 }
 
 // giveUp drops a record that was rejected, or makes a rejected batch go record
@@ -108,8 +165,7 @@ func (c *courier) end(stop <-chan struct{}) error {
 	if b.Last == 0 {
 		return nil // nobody has heard of this run
 	}
-	b.CRC = record.Checksum(nil)
-	a, err := c.deliver(b, nil, patience, stop)
+	a, err := c.deliver(c.pack(b, nil), 0, patience, stop)
 	if err == nil && a.Kind == record.AckReject {
 		c.diag.Error("the collector rejects the end of the run", "last", b.Last, "dropped", b.Dropped, "reason", a.Reason)
 	}
@@ -117,14 +173,10 @@ func (c *courier) end(stop <-chan struct{}) error {
 }
 
 // deliver publishes one message until there is an answer that settles it: an
-// acknowledgement of its first record at least, or as many rejections as tries.
-func (c *courier) deliver(b record.Batch, payload []byte, tries int, stop <-chan struct{}) (record.Ack, error) {
-	msg := &nats.Msg{
-		Subject: c.subject,
-		Reply:   c.link.nextReply(),
-		Header:  c.headers(b),
-		Data:    payload,
-	}
+// acknowledgement of its first record at least, or as many rejections as tries. sent is
+// how often it was published before.
+func (c *courier) deliver(p *parcel, sent, tries int, stop <-chan struct{}) (record.Ack, error) {
+	b, msg := p.batch, p.msg
 	if c.timer == nil {
 		c.timer = time.NewTimer(time.Hour)
 	}
@@ -133,27 +185,39 @@ func (c *courier) deliver(b record.Batch, payload []byte, tries int, stop <-chan
 		lost    = backoff{first: cmp.Or(c.timeout, time.Second), most: 5 * time.Second} // no answer
 		refused = backoff{first: 10 * time.Millisecond, most: time.Second / 2}          // nobody there, or not this one
 	)
-	for sent := 0; ; {
-		if sent > 0 && c.window.split(len(payload), b.Count) {
-			c.resent.Add(1)
-			return record.Ack{}, errSmaller
+	for publish := sent == 0; ; publish = true {
+		if publish {
+			if sent > 0 {
+				c.ahead = nil
+				if c.window.split(len(msg.Data), b.Count) {
+					c.resent.Add(1)
+					return record.Ack{}, errSmaller
+				}
+				if b.Oldest < b.First { // it was sent ahead of what is released now
+					b.Oldest = b.First
+					msg.Header = c.headers(b)
+				}
+			}
+			c.link.forgetUps()
+			switch err := c.link.nc.PublishMsg(msg); {
+			case err == nil:
+				if sent++; sent > 1 {
+					c.resent.Add(1)
+				}
+			case errors.Is(err, nats.ErrMaxPayload):
+				if len(msg.Data) > c.link.limit(c.batch) {
+					return record.Ack{}, errSmaller // the limit has changed
+				}
+				fallthrough
+			default:
+				// Not connected, mostly: the link tells when it is.
+				if c.link.nc.Status() == nats.CONNECTED && c.silence.due() {
+					c.diag.Warn("publish records", "error", err)
+				}
+			}
 		}
-		c.link.forgetUps()
-		switch err := c.link.nc.PublishMsg(msg); {
-		case err == nil:
-			if sent++; sent > 1 {
-				c.resent.Add(1)
-			}
-		case errors.Is(err, nats.ErrMaxPayload):
-			if len(payload) > c.link.limit(c.batch) {
-				return record.Ack{}, errSmaller // the limit has changed
-			}
-			fallthrough
-		default:
-			// Not connected, mostly: the link tells when it is.
-			if c.link.nc.Status() == nats.CONNECTED && c.silence.due() {
-				c.diag.Warn("publish records", "error", err)
-			}
+		if sent == 1 && c.ahead == nil {
+			c.sendAhead(p)
 		}
 		c.timer.Reset(lost.next())
 		heard := false // from the broker, since the message went out
@@ -166,6 +230,9 @@ func (c *courier) deliver(b record.Batch, payload []byte, tries int, stop <-chan
 				case a.Kind == record.AckCommitted && !b.End && a.Seq >= b.First:
 					return a, nil // an answer to an older message will do: it is cumulative
 				case !ours:
+					if c.ahead != nil && m.Subject == c.ahead.msg.Reply {
+						c.ahead = nil // refused, for a reason that its next answer tells
+					}
 				case a.Kind == record.AckCommitted:
 					if b.End && a.Seq >= b.Last {
 						return a, nil

@@ -17,6 +17,7 @@ type Load struct {
 	Workers int           `json:"workers"`
 	Records int           `json:"records"`
 	Pace    time.Duration // between two records of a worker; 0: as fast as it goes
+	Warm    int           // bytes that each worker logs before the clock runs, in records of their own
 }
 
 // Total is the number of records of all workers.

@@ -144,6 +144,9 @@ func master() error {
 // A logger logs one record of the load.
 type logger = func(msg string, i int)
 
+// warmRecord is the length of a record that warms up: long, so that it costs the collector little.
+const warmRecord = 32 << 10
+
 func (j job) logbraid() error {
 	return j.withPublisher(func(log logger) error {
 		j.each(log)
@@ -160,7 +163,11 @@ func (j job) withPublisher(work func(log logger) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	// The connection is up before the clock runs, as it is for the rivals.
-	pub.Named("bench").Info("ready")
+	bench := pub.Named("bench")
+	for text := strings.Repeat("warm up ", warmRecord/8); j.warm > 0; j.warm -= warmRecord {
+		bench.Info(text)
+	}
+	bench.Info("ready")
 	if err := pub.Flush(ctx); err != nil {
 		return err
 	}

@@ -44,6 +44,7 @@ func run() error {
 	load := Load{Workers: 4, Records: 1_000_000}
 	flag.IntVar(&load.Workers, "workers", load.Workers, "worker processes")
 	flag.IntVar(&load.Records, "records", load.Records, "records of each worker")
+	flag.IntVar(&load.Warm, "warm", load.Warm, "bytes that each of our workers logs before the clock runs")
 	write := flag.String("write", "", "page to write the table into, with a picture beside it; empty: only print")
 	scratch := flag.String("scratch", "", "where the logs are written; empty: the temporary directory")
 	profiles := flag.String("profile", "", "directory for a CPU profile of each process of ours, for go tool pprof; empty: none")

@@ -22,6 +22,7 @@ const roleVariable = "BENCH_ROLE"
 type job struct {
 	worker, records int
 	pace            time.Duration
+	warm            int // bytes
 }
 
 // each calls log with every message of the job; msg is there until log returns.
@@ -57,6 +58,7 @@ func play(role string) error {
 	var j job
 	j.worker, _ = strconv.Atoi(os.Getenv("BENCH_WORKER"))
 	j.records, _ = strconv.Atoi(os.Getenv("BENCH_RECORDS"))
+	j.warm, _ = strconv.Atoi(os.Getenv("BENCH_WARM"))
 	j.pace, _ = time.ParseDuration(os.Getenv("BENCH_PACE"))
 	if j.records == 0 {
 		return fmt.Errorf("BENCH_RECORDS is %q", os.Getenv("BENCH_RECORDS"))

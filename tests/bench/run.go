@@ -171,7 +171,7 @@ func (r *Round) Role(role string, env ...string) (*process, error) {
 	}
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), append(env, roleVariable+"="+role,
-		"BENCH_PACE="+r.Load.Pace.String(), fmt.Sprintf("BENCH_RECORDS=%d", r.Load.Records), fmt.Sprintf("BENCH_WORKERS=%d", r.Load.Workers))...)
+		"BENCH_PACE="+r.Load.Pace.String(), fmt.Sprintf("BENCH_WARM=%d", r.Load.Warm), fmt.Sprintf("BENCH_RECORDS=%d", r.Load.Records), fmt.Sprintf("BENCH_WORKERS=%d", r.Load.Workers))...)
 	return r.Start(cmd)
 }
 

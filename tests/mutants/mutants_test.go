@@ -133,6 +133,20 @@ var mutants = []mutant{
 		in:   "./pkg/publisher", tests: "TestCloseWithDeadline|TestDrainWithDeadline|TestForgottenClose",
 	},
 	{
+		name: "one acknowledgement releases what is behind it", rule: "I3: an acknowledgement covers what it names",
+		file: "pkg/publisher/courier.go",
+		from: "	case seq < last:\n",
+		to:   "	case seq == last:\n		seq = c.ahead.batch.Last\n		last, c.ahead = seq, nil\n	case seq < last:\n",
+		in:   "./pkg/publisher", tests: "TestRefusedAhead",
+	},
+	{
+		name: "what was ahead still asks for what came before it", rule: "I2: in its turn a batch is the oldest",
+		file: "pkg/publisher/courier.go",
+		from: "				if b.Oldest < b.First {",
+		to:   "				if b.Oldest > b.First {",
+		in:   "./pkg/publisher", tests: "TestRefusedAhead",
+	},
+	{
 		name: "the end of a run is not told", rule: "I9: the tail of a run is accounted for",
 		file: "pkg/publisher/sender.go",
 		from: "			p.ended = c.end(p.abort) == nil",
