@@ -147,8 +147,8 @@ func (r *run) start() {
 		spec := harness.WorkerSpec{Ledger: r.ledgers, Serve: true, Goroutines: 1 + i%2, Burst: 40, Every: time.Millisecond, Payload: 80,
 			FrontEnd: []string{"native", "slog", "logrus"}[i%3]}
 		r.workers = append(r.workers, harness.StartWorker(r.t, name, spec, r.layout.worker(name), harness.In(r.group),
-			// Nothing may be dropped: a call waits as long as it takes.
-			harness.Env("LOGBRAID_OVERFLOW=block", "LOGBRAID_BLOCK_TIMEOUT=10m")))
+			// Nothing may be dropped: a call waits as long as it takes. Small messages are full, and so sent ahead, when few records wait.
+			harness.Env("LOGBRAID_OVERFLOW=block", "LOGBRAID_BLOCK_TIMEOUT=10m", "LOGBRAID_BATCH="+[]string{"1MiB", "4KiB", "16KiB"}[i%3])))
 	}
 }
 
