@@ -22,7 +22,7 @@ func TestPowerCut(t *testing.T) {
 		t.Run(policy.String(), func(t *testing.T) {
 			wentBack := 0
 			for round := range *rounds {
-				for n := 1; ; n++ {
+				for n := 1; ; n += stride {
 					disk := newDisk()
 					m := disk.mount()
 					m.plan = func(call int, _, _ string) outcome { return outcome{dies: call == n} }
