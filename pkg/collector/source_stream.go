@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"time"
@@ -20,7 +19,7 @@ import (
 // stream is delivery through a JetStream stream, which acknowledges to the publishers and holds what the collector
 // has not taken yet (I8):
 //
-//	run: find the stream, place ourselves in it (stream_place.go), read until something is amiss, again
+//	run: find the stream, place ourselves in it (stream_place.go), read until something is amiss, again (stream_read.go)
 //	tend: free the room behind the synced commit (stream_purge.go), and see how the stream fares
 //
 // It is read as jetstream's ordered consumer does: a consumer without acknowledgements, held in memory, that is
@@ -159,170 +158,6 @@ func askError(what string, err error) error {
 		err = fmt.Errorf("%w: stream delivery needs a NATS server with JetStream (nats-server -js); or set %s=%s everywhere", err, settingDelivery, DeliveryDirect)
 	}
 	return fmt.Errorf("%s: %w", what, err)
-}
-
-// run reads until ctx ends.
-func (s *stream) run(ctx context.Context) {
-	changed := s.nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
-	defer s.nc.RemoveStatusListener(changed)
-	const first, most = 20 * time.Millisecond, time.Second
-	pause := first
-	for ctx.Err() == nil {
-		for len(changed) > 0 {
-			<-changed
-		}
-		reading, interrupt := context.WithCancel(ctx)
-		s.mu.Lock()
-		s.interrupt = interrupt
-		s.mu.Unlock()
-		go func() { // a consumer does not outlive its connection
-			select {
-			case <-changed:
-				interrupt()
-			case <-reading.Done():
-			}
-		}()
-		read, err := s.read(reading)
-		interrupted := reading.Err() != nil
-		interrupt()
-		if ctx.Err() != nil {
-			return
-		}
-		if read {
-			pause = first
-		}
-		switch {
-		case interrupted && s.nc.IsConnected():
-			continue
-		case interrupted:
-			err = nats.ErrDisconnected
-		}
-		s.troubled(err)
-		select {
-		case <-changed:
-		case <-time.After(pause/2 + rand.N(pause)):
-		case <-ctx.Done():
-		}
-		pause = min(2*pause, most)
-	}
-}
-
-// errOrder is what an ordered consumer begins again for.
-var errOrder = errors.New("messages are missing between the broker and us")
-
-// read places itself in the stream and reads until something is amiss. It reports whether it got as far as
-// reading.
-func (s *stream) read(ctx context.Context) (bool, error) {
-	if err := s.find(ctx); err != nil {
-		var refused *RefusedStreamError
-		if !errors.As(err, &refused) {
-			return false, err
-		}
-		s.object(err) // somebody changed the stream: what it holds is read all the same
-	}
-	from, err := s.place(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer s.unplaced()
-	asking, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	c, err := s.js.CreateConsumer(asking, s.config.Name, s.consumer(jetstream.DeliverByStartSequencePolicy, from.seq))
-	if err != nil {
-		return false, askError("read stream "+s.config.Name, err)
-	}
-	defer s.forget(c.CachedInfo().Name)
-	messages, err := c.Messages(
-		jetstream.PullMaxMessagesWithBytesLimit(prefetchMessages, max(prefetchBytes, 2*int(s.nc.MaxPayload()))),
-		jetstream.PullHeartbeat(heartbeat), jetstream.PullExpiry(30*time.Second),
-		jetstream.WithMessagesErrOnMissingHeartbeat(true))
-	if err != nil {
-		return false, fmt.Errorf("read stream %s: %w", s.config.Name, err)
-	}
-	defer messages.Stop()
-	s.troubled(nil)
-	for number := uint64(1); ; number++ {
-		s.queue.room(queueBytes, ctx.Done())
-		m, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return true, fmt.Errorf("read stream %s: %w", s.config.Name, err)
-		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return true, fmt.Errorf("read stream %s: %w", s.config.Name, err)
-		}
-		if meta.Sequence.Consumer != number {
-			return true, errOrder
-		}
-		at := logfile.Source{Stream: s.config.Name, Created: from.created, Seq: meta.Sequence.Stream, Time: meta.Timestamp.UTC()}
-		if !s.deliver(from.turn, m, at) {
-			return true, errTurned
-		}
-	}
-}
-
-var errTurned = errors.New("the writer has gone back")
-
-// deliver puts a message into the queue, unless the writer has gone back meanwhile.
-func (s *stream) deliver(turn int, m jetstream.Msg, at logfile.Source) bool {
-	values := m.Headers()[record.HeaderName]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.turn != turn {
-		return false
-	}
-	s.at = at
-	data := m.Data()
-	if s.marks.every > 0 {
-		s.marks.add(at.Seq, storedSize(m))
-	}
-	s.queue.add(message{
-		subject: m.Subject(),
-		header:  strings.Join(values, "\n"), // two headers read like none that is valid
-		batch:   len(values) > 0,
-		data:    data,
-		at:      at,
-		era:     s.era,
-	})
-	return true
-}
-
-// unplaced is for when reading ends: what becomes of the stream until it is read again, nobody sees.
-func (s *stream) unplaced() {
-	s.mu.Lock()
-	s.placed = false
-	s.mu.Unlock()
-}
-
-// consumer is one that keeps nothing on the disk and gives every message once.
-func (s *stream) consumer(policy jetstream.DeliverPolicy, from uint64) jetstream.ConsumerConfig {
-	c := jetstream.ConsumerConfig{
-		Description:       "logbraid collector",
-		DeliverPolicy:     policy,
-		OptStartSeq:       from,
-		AckPolicy:         jetstream.AckNonePolicy,
-		MemoryStorage:     true,
-		Replicas:          1,
-		InactiveThreshold: inactive,
-	}
-	if filter := s.config.Subjects[0]; s.wider() {
-		c.FilterSubject = filter
-	}
-	return c
-}
-
-// wider reports whether the stream takes subjects beside ours.
-func (s *stream) wider() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.info.Config.Subjects) != 1 || s.info.Config.Subjects[0] != s.config.Subjects[0]
-}
-
-// forget takes a consumer away. Nobody waits for the answer: without it, the broker does it by itself in a while.
-func (s *stream) forget(name string) {
-	if s.nc.IsConnected() {
-		_ = s.nc.Publish("$JS.API.CONSUMER.DELETE."+s.config.Name+"."+name, nil)
-	}
 }
 
 // committed frees nothing yet: that comes with the next sync, which comes earlier when much is committed.
