@@ -228,6 +228,7 @@ func TestMutants(t *testing.T) {
 	root := moduleRoot(t)
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
+			t.Parallel()
 			for _, tests := range []string{m.tests, m.stream} {
 				if tests == "" {
 					continue
