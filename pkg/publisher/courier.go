@@ -1,7 +1,6 @@
 package publisher
 
 import (
-	"cmp"
 	"errors"
 	"log/slog"
 	"math"
@@ -170,124 +169,6 @@ func (c *courier) end(stop <-chan struct{}) error {
 		c.diag.Error("the collector rejects the end of the run", "last", b.Last, "dropped", b.Dropped, "reason", a.Reason)
 	}
 	return err
-}
-
-// deliver publishes one message until there is an answer that settles it: an
-// acknowledgement of its first record at least, or as many rejections as tries. sent is
-// how often it was published before.
-func (c *courier) deliver(p *parcel, sent, tries int, stop <-chan struct{}) (record.Ack, error) {
-	b, msg := p.batch, p.msg
-	if c.timer == nil {
-		c.timer = time.NewTimer(time.Hour)
-	}
-	defer c.timer.Stop()
-	var (
-		lost    = backoff{first: cmp.Or(c.timeout, time.Second), most: 5 * time.Second} // no answer
-		refused = backoff{first: 10 * time.Millisecond, most: time.Second / 2}          // nobody there, or not this one
-	)
-	for publish := sent == 0; ; publish = true {
-		if publish {
-			if sent > 0 {
-				c.ahead = nil
-				if c.window.split(len(msg.Data), b.Count) {
-					c.resent.Add(1)
-					return record.Ack{}, errSmaller
-				}
-				if b.Oldest < b.First { // it was sent ahead of what is released now
-					b.Oldest = b.First
-					msg.Header = c.headers(b)
-				}
-			}
-			c.link.forgetUps()
-			switch err := c.link.nc.PublishMsg(msg); {
-			case err == nil:
-				if sent++; sent > 1 {
-					c.resent.Add(1)
-				}
-			case errors.Is(err, nats.ErrMaxPayload):
-				if len(msg.Data) > c.link.limit(c.batch) {
-					return record.Ack{}, errSmaller // the limit has changed
-				}
-				fallthrough
-			default:
-				// Not connected, mostly: the link tells when it is.
-				if c.link.nc.Status() == nats.CONNECTED && c.silence.due() {
-					c.diag.Warn("publish records", "error", err)
-				}
-			}
-		}
-		if sent == 1 && c.ahead == nil {
-			c.sendAhead(p)
-		}
-		c.timer.Reset(lost.next())
-		heard := false // from the broker, since the message went out
-		for waiting := true; waiting; {
-			select {
-			case m := <-c.link.answers:
-				heard = true
-				a, ours := c.read(m, msg.Reply, b)
-				switch {
-				case a.Kind == record.AckCommitted && !b.End && a.Seq >= b.First:
-					return a, nil // an answer to an older message will do: it is cumulative
-				case !ours:
-					if c.ahead != nil && m.Subject == c.ahead.msg.Reply {
-						c.ahead = nil // refused, for a reason that its next answer tells
-					}
-				case a.Kind == record.AckCommitted:
-					if b.End && a.Seq >= b.Last {
-						return a, nil
-					}
-				case a.Kind == ackRefused:
-					c.timer.Reset(refused.next())
-				case a.Kind == record.AckReject:
-					if tries--; tries <= 0 {
-						return a, nil
-					}
-					c.timer.Reset(refused.next())
-				default:
-					// Nobody there, or the collector wants what comes before: it gets
-					// the oldest that we hold, which is this.
-					c.timer.Reset(refused.next())
-					if a.Kind == 0 && refused.now == refused.most && c.silence.due() {
-						c.diag.Warn(c.absent(), "subject", c.subject)
-					}
-				}
-			case <-c.timer.C:
-				waiting = false
-				if !heard {
-					c.link.probe.start(c.diag)
-				}
-			case <-c.link.up:
-				waiting = false
-			case <-stop:
-				return record.Ack{}, errAborted
-			}
-		}
-	}
-}
-
-// read understands an answer. ours: it is one to the message in flight, b. The zero
-// Ack stands for "no responders".
-func (c *courier) read(m *nats.Msg, reply string, b record.Batch) (a record.Ack, ours bool) {
-	ours = m.Subject == reply
-	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
-		return record.Ack{}, ours
-	}
-	if c.stream != "" {
-		// A PubAck names no batch, so one to an older message says nothing.
-		if !ours {
-			return record.Ack{}, false
-		}
-		return c.readStored(m.Data, b)
-	}
-	a, err := record.ParseAck(m.Data)
-	if err != nil || a.Run != c.ring.Info().Identity.Run {
-		if c.silence.due() {
-			c.diag.Warn("answer is not for this run; a stream answers where LOGBRAID_DELIVERY should be stream", "error", err, "run", a.Run)
-		}
-		return record.Ack{}, false
-	}
-	return a, ours
 }
 
 // backoff doubles a pause, with jitter, so that many publishers do not act as one.

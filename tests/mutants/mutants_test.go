@@ -127,9 +127,9 @@ var mutants = []mutant{
 	},
 	{
 		name: "the ring releases what it has sent", rule: "I3: released only by an acknowledgement",
-		file: "pkg/publisher/courier.go",
-		from: "			if sent++; sent > 1 {",
-		to:   "			c.ring.Release(b.Last)\n			if sent++; sent > 1 {",
+		file: "pkg/publisher/delivery.go",
+		from: "		if d.sent++; d.sent > 1 {",
+		to:   "		c.ring.Release(b.Last)\n		if d.sent++; d.sent > 1 {",
 		in:   "./pkg/publisher", tests: "TestCloseWithDeadline|TestDrainWithDeadline|TestForgottenClose",
 	},
 	{
@@ -141,9 +141,9 @@ var mutants = []mutant{
 	},
 	{
 		name: "what was ahead still asks for what came before it", rule: "I2: in its turn a batch is the oldest",
-		file: "pkg/publisher/courier.go",
-		from: "				if b.Oldest < b.First {",
-		to:   "				if b.Oldest > b.First {",
+		file: "pkg/publisher/delivery.go",
+		from: "		if b.Oldest < b.First {",
+		to:   "		if b.Oldest > b.First {",
 		in:   "./pkg/publisher", tests: "TestRefusedAhead",
 	},
 	{
@@ -185,9 +185,9 @@ var mutants = []mutant{
 	},
 	{
 		name: "the ring releases what the stream has not acknowledged", rule: "I3 in stream delivery: released only by a PubAck",
-		file: "pkg/publisher/courier.go",
-		from: "			if sent++; sent > 1 {",
-		to:   "			if c.stream != \"\" {\n				c.ring.Release(b.Last)\n			}\n			if sent++; sent > 1 {",
+		file: "pkg/publisher/delivery.go",
+		from: "		if d.sent++; d.sent > 1 {",
+		to:   "		if c.stream != \"\" {\n			c.ring.Release(b.Last)\n		}\n		if d.sent++; d.sent > 1 {",
 		in:   "./pkg/publisher", tests: "TestStreamIsAwaited",
 	},
 	{
