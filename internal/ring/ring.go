@@ -69,7 +69,9 @@ type Ring struct {
 	sealed  bool
 	indexes paver  // of index
 	lines   paver  // of data
-	final   *Stats // after Close, when the memory is gone
+	final   *Stats // after Close, when the memory is gone; written under front, too
+
+	front chan struct{} // holds one: who waits in front to append
 }
 
 // New returns a ring in memory, with size bytes for lines.
@@ -124,6 +126,7 @@ func newRing(mem []byte, info Info) *Ring {
 		index:     mem[pageSize:l.data()],
 		data:      mem[l.data():l.end()],
 		slots:     l.slots,
+		front:     make(chan struct{}, 1),
 		headCell:  cellIn(mem, l, cellHead),
 		tailCell:  cellIn(mem, l, cellTail),
 		stateCell: cellIn(mem, l, cellState),
@@ -174,7 +177,7 @@ func (r *Ring) Path() string { return r.path }
 // ErrFull and no seq is used up.
 func (r *Ring) Append(body []byte, share int) (seq uint64, err error) {
 	sum := r.sums.untilSeq(body)
-	r.mu.Lock()
+	r.lockToAppend()
 	seq, err = r.appendLocked(body, sum, share)
 	r.mu.Unlock()
 	return seq, err
