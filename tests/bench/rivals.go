@@ -16,7 +16,7 @@ var queueScript string
 // contestants lists all, ours first.
 func contestants() []Contestant {
 	return append(ours(),
-		Contestant{Name: "floor", About: "no system: our encoder, loopback, one process that writes; nothing numbered, kept, acknowledged or checked", Run: runFloor},
+		floor(),
 		Contestant{Name: "zerolog-append", About: "four processes appending to one file, zerolog, a write(2) per record", Run: runAppend},
 		Contestant{Name: "nats-per-record", About: "core NATS, one message per record, nothing acknowledged", Run: runPerRecord},
 		Contestant{Name: "jetstream-per-record", About: "JetStream, one message per record, published asynchronously", Part: 8, Run: runJetStreamPerRecord},
