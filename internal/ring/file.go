@@ -36,8 +36,8 @@ func workerPrefix(worker string) string {
 // lock is released. Stats stays usable; the sender must have ended, and what Next
 // returned is gone: the memory goes back to the system.
 func (r *Ring) Close() error {
-	r.front <- struct{}{}
-	defer func() { <-r.front }()
+	r.turns.front <- struct{}{} // nobody looks at the tail without mu from here on
+	defer func() { <-r.turns.front }()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.final != nil {

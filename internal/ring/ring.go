@@ -69,9 +69,9 @@ type Ring struct {
 	sealed  bool
 	indexes paver  // of index
 	lines   paver  // of data
-	final   *Stats // after Close, when the memory is gone; written under front, too
+	final   *Stats // after Close, when the memory is gone; written under turns.front, too
 
-	front chan struct{} // holds one: who waits in front to append
+	turns turns // of those who append
 }
 
 // New returns a ring in memory, with size bytes for lines.
@@ -126,7 +126,7 @@ func newRing(mem []byte, info Info) *Ring {
 		index:     mem[pageSize:l.data()],
 		data:      mem[l.data():l.end()],
 		slots:     l.slots,
-		front:     make(chan struct{}, 1),
+		turns:     newTurns(),
 		headCell:  cellIn(mem, l, cellHead),
 		tailCell:  cellIn(mem, l, cellTail),
 		stateCell: cellIn(mem, l, cellState),

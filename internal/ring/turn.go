@@ -1,30 +1,62 @@
 package ring
 
-import "time"
-
-// What several goroutines change in turns goes from one processor to the other with every turn, which may take longer than the
-// append itself (BenchmarkHandOver). So where they append all the time, turns are long: whoever finds the lock taken and the
-// ring busy stays away for a while, in which the others go on undisturbed. Where they do not, nobody stays away.
-const (
-	lookAgain = 2000                  // iterations of an empty loop, about 1 µs
-	busy      = 3                     // records appended meanwhile
-	turn      = 20 * time.Microsecond // at least; where a processor has nothing else to do, Go makes a millisecond of it
+import (
+	"sync/atomic"
+	"time"
 )
 
-// lockToAppend is mu.Lock, with turns. One waits at the front, the others behind it, so that only one disturbs.
+// turns keep goroutines that append all the time from taking turns at every record: what they change goes from one processor to
+// the other each time, which may take longer than the append itself (BenchmarkHandOver). Whoever finds the lock taken, again, and
+// the ring busy, stays away once, for as long as turn, while the others go on undisturbed.
+type turns struct {
+	front chan struct{} // holds one: who waits in front; the others stand behind, in order
+	last  uint64        // the tail when somebody last waited there; guarded by front
+	timer *time.Timer   // made with the ring, so that it goes by the ring's clock, in a synctest bubble too; guarded by front
+	over  atomic.Uint64 // how often somebody has stayed away
+}
+
+const (
+	again = 64                    // records: a lock that is taken no oftener is nothing to stay away for
+	look  = 2000                  // iterations of an empty loop, about 1 µs
+	busy  = 3                     // records appended meanwhile
+	turn  = 20 * time.Microsecond // at least; where a processor has nothing else to do, Go on Linux makes a millisecond of it
+)
+
+func newTurns() turns {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return turns{front: make(chan struct{}, 1), timer: t}
+}
+
+// lockToAppend is mu.Lock, with turns. Nobody stays away who was here before another did: a wait has one turn, and the rest of the
+// one under way, however many wait.
 func (r *Ring) lockToAppend() {
 	if r.mu.TryLock() {
 		return
 	}
-	r.front <- struct{}{}
-	if r.final == nil { // there is a tail
-		before := r.tailCell.load()
-		for range lookAgain {
-		}
-		if r.tailCell.load()-before >= busy {
-			time.Sleep(turn)
-		}
+	t := &r.turns
+	over := t.over.Load()
+	t.front <- struct{}{}
+	if r.final == nil && t.over.Load() == over && r.crowded() {
+		t.timer.Reset(turn)
+		<-t.timer.C
+		t.over.Add(1)
+		t.last = r.tailCell.load()
 	}
 	r.mu.Lock()
-	<-r.front
+	<-t.front
+}
+
+// crowded reports whether somebody waited only a few records ago, and others append all the time. front is held, so the memory
+// stays (Close).
+func (r *Ring) crowded() bool {
+	before := r.tailCell.load()
+	lately := before-r.turns.last < again
+	r.turns.last = before
+	if !lately {
+		return false
+	}
+	for range look {
+	}
+	return r.tailCell.load()-before >= busy
 }
