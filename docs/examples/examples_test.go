@@ -42,7 +42,9 @@ func TestTheyRun(t *testing.T) {
 		if runtime.GOOS == "windows" {
 			binary += ".exe"
 		}
-		if out, err := exec.Command("go", "build", "-o", binary, "./"+name).CombinedOutput(); err != nil {
+		build := exec.Command("go", "build", "-o", binary, "./"+name)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as harness.Build, which is for Unix
+		if out, err := build.CombinedOutput(); err != nil {
 			t.Fatalf("build %s: %v\n%s", name, err, out)
 		}
 	}

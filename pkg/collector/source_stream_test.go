@@ -570,9 +570,9 @@ func TestStreamPrefetchIsBounded(t *testing.T) {
 	c := r.collector()
 	fs.breakWith(errors.New("no space left"))
 	p := r.publisher(t, "etl", "w1")
-	const n = 500
+	const n = 300
 	p.log(n, record.Info, "l", strings.Repeat("x", 200<<10))
-	for seq := range uint64(n) { // 100 MB
+	for seq := range uint64(n) { // 60 MB; 40 may wait or be on their way
 		r.batch(p, seq+1, seq+1)
 	}
 	r.until("as much is fetched as may be", func() bool { return c.Stats().QueuedBytes >= queueBytes/2 })

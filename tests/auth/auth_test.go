@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,8 +27,8 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		tool = filepath.Join(dir, "collector")
-		if out, err := exec.Command("go", "build", "-o", tool, "../../cmd/collector").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "build collector: %v\n%s", err, out)
+		if err := harness.Build(tool, "../../cmd/collector"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
 		return m.Run()

@@ -22,8 +22,8 @@ import (
 // the checker finds a problem, and the same numbers. (Of every log of every other test, harness.Check compares them too.)
 func TestVerifyAgreesWithTheChecker(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "collector")
-	if out, err := exec.Command("go", "build", "-o", program, "github.com/logbraid/logbraid/cmd/collector").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	if err := harness.Build(program, "github.com/logbraid/logbraid/cmd/collector"); err != nil {
+		t.Fatal(err)
 	}
 	for _, name := range []string{"external", "external stream"} {
 		t.Run(name, func(t *testing.T) { verifyAgrees(t, program, arrangements[name]) })
