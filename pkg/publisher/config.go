@@ -46,7 +46,7 @@ type Overflow string
 const (
 	// Block waits for room, up to BlockTimeout once per outage, then sheds.
 	Block Overflow = "block"
-	// Shed never waits: trace and debug go first, then info; warn and above keep
+	// Shed never waits for room: trace and debug go first, then info; warn and above keep
 	// the last part of the buffer.
 	Shed Overflow = "shed"
 )

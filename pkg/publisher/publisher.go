@@ -178,7 +178,8 @@ func (p *Publisher) hooks() natsconn.Hooks {
 func (p *Publisher) Identity() record.Identity { return p.id }
 
 // emit takes a record: the one way in, for all front ends. It frees line. It
-// never waits for the network; in a full buffer it waits as Overflow says.
+// never waits for the network; in a full buffer it waits as Overflow says, and among
+// goroutines that do nothing but log for its turn, a millisecond or two (ADR 15).
 func (p *Publisher) emit(line *record.Line) {
 	switch {
 	case p.closed.Load():
