@@ -124,8 +124,8 @@ func (d *delivery) answered(m *nats.Msg) (a record.Ack, settled bool) {
 			return a, true
 		}
 	}
-	// Not taken now, nobody there, or the collector wants what comes before: it gets the
-	// oldest that we hold, which is this.
+	// Not taken now, rejected and to be tried again, nobody there, or the collector wants what
+	// comes before: it gets the oldest that we hold, which is this.
 	c.timer.Reset(d.refused.next())
 	if a.Kind == 0 && d.refused.now == d.refused.most && c.silence.due() {
 		c.diag.Warn(c.absent(), "subject", c.subject)
