@@ -28,8 +28,8 @@ func newTurns() turns {
 	return turns{front: make(chan struct{}, 1), timer: t}
 }
 
-// lockToAppend is mu.Lock, with turns. Nobody stays away who was here before another did: a wait has one turn, and the rest of the
-// one under way, however many wait.
+// lockToAppend is mu.Lock, with turns. Whoever already waits when another comes back does not stay away as well, so a wait is no
+// longer than a turn and the rest of one, however many wait.
 func (r *Ring) lockToAppend() {
 	if r.mu.TryLock() {
 		return
