@@ -35,6 +35,19 @@ func line(body []byte, seq uint64) []byte {
 	return record.AppendEnd(record.AppendTail(bytes.Clone(body), testID), seq)
 }
 
+// numbers are the two that the message of a line consists of: its writer, and which of the writer's records it is.
+func numbers(t *testing.T, line []byte) (writer, i int) {
+	t.Helper()
+	rec, err := record.Parse(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Sscanf(rec.Msg, "%d %d", &writer, &i); err != nil {
+		t.Fatal(err)
+	}
+	return writer, i
+}
+
 // kinds runs f on a ring in memory and on one in a file.
 func kinds(t *testing.T, size int, f func(t *testing.T, r *Ring)) {
 	t.Helper()
@@ -314,14 +327,7 @@ func TestConcurrentOrder(t *testing.T) {
 			}
 			seq, dropped = b.Last, b.Dropped
 			for l := range bytes.Lines(p) {
-				rec, err := record.Parse(l)
-				if err != nil {
-					t.Fatal(err)
-				}
-				var w, i int
-				if _, err := fmt.Sscanf(rec.Msg, "%d %d", &w, &i); err != nil {
-					t.Fatal(err)
-				}
+				w, i := numbers(t, l)
 				if i != next[w] {
 					t.Errorf("writer %d: record %d, want %d", w, i, next[w])
 				}

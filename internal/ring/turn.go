@@ -13,19 +13,22 @@ type turns struct {
 	last  uint64        // the tail when somebody last waited there; guarded by front
 	timer *time.Timer   // made with the ring, so that it goes by the ring's clock, in a synctest bubble too; guarded by front
 	over  atomic.Uint64 // how often somebody has stayed away
+	look  func()        // takes about a microsecond
 }
 
 const (
 	again = 64                    // records: a lock that is taken no oftener is nothing to stay away for
-	look  = 2000                  // iterations of an empty loop, about 1 µs
-	busy  = 3                     // records appended meanwhile
+	busy  = 3                     // records appended during a look
 	turn  = 20 * time.Microsecond // at least; where a processor has nothing else to do, Go on Linux makes a millisecond of it
 )
 
 func newTurns() turns {
 	t := time.NewTimer(time.Hour)
 	t.Stop()
-	return turns{front: make(chan struct{}, 1), timer: t}
+	return turns{front: make(chan struct{}, 1), timer: t, look: func() {
+		for range 2000 {
+		}
+	}}
 }
 
 // lockToAppend is mu.Lock, with turns. Whoever already waits when another comes back does not stay away as well, so a wait is no
@@ -56,7 +59,6 @@ func (r *Ring) crowded() bool {
 	if !lately {
 		return false
 	}
-	for range look {
-	}
+	r.turns.look()
 	return r.tailCell.load()-before >= busy
 }

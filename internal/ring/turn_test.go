@@ -3,10 +3,7 @@ package ring
 import (
 	"errors"
 	"fmt"
-	"math"
-	"runtime"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,22 +11,9 @@ import (
 	"github.com/logbraid/logbraid/pkg/record"
 )
 
-// raceDetector is set where an append is too slow for a ring to be busy.
-var raceDetector bool
-
-// Goroutines that append without a pause take long turns: each seq is given once, and each goroutine's records are in its order.
-func TestTurns(t *testing.T) {
-	kinds(t, 16<<20, func(t *testing.T, r *Ring) {
-		const most = 200
-		for round := range most {
-			appendByMany(t, r)
-			if t.Failed() || r.turns.over.Load() > 0 || raceDetector || runtime.GOMAXPROCS(0) == 1 {
-				return
-			}
-			t.Logf("no turn in round %d", round)
-		}
-		t.Errorf("eight goroutines that append all the time took no turn in %d rounds", most)
-	})
+// Goroutines that append without a pause: each seq is given once, and each goroutine's records are in its order.
+func TestAppendByMany(t *testing.T) {
+	kinds(t, 16<<20, appendByMany)
 }
 
 // appendByMany appends from several goroutines, and looks at what is in the ring, which was empty and is so again.
@@ -64,14 +48,7 @@ func appendByMany(t *testing.T, r *Ring) {
 		if !ok || b.First != seq {
 			t.Fatalf("batch %+v, want record %d", b, seq)
 		}
-		rec, err := record.Parse(line)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var w, i int
-		if _, err := fmt.Sscanf(rec.Msg, "%d %d", &w, &i); err != nil {
-			t.Fatal(err)
-		}
+		w, i := numbers(t, line)
 		if i != next[w] || seqs[w][i] != seq {
 			t.Fatalf("seq %d: record %d of writer %d, which expects %d and got seq %d for it", seq, i, w, next[w], seqs[w][i])
 		}
@@ -80,64 +57,48 @@ func appendByMany(t *testing.T, r *Ring) {
 	}
 }
 
-// busily appends until it is told to stop, most records, and takes away what it appends. It takes no turns, so that it goes on for sure.
-func busily(t *testing.T, r *Ring, stop *atomic.Bool, most int) {
-	b := body(record.Info, 0, "m")
-	for range most {
-		if stop.Load() {
-			return
-		}
-		r.mu.Lock()
-		seq, err := r.appendLocked(b, 0, 100)
-		r.mu.Unlock()
-		if err != nil {
-			t.Errorf("append: %v", err)
-			return
-		}
-		r.Release(seq)
-	}
-}
-
-// Only where somebody waited a few records ago, and others append all the time, is there something to stay away for.
-func TestCrowded(t *testing.T) {
+// busyRing is one in which busy records are appended whenever somebody looks, by whoever looks: the test holds the lock meanwhile.
+func busyRing(t *testing.T) *Ring {
 	r, err := New(1<<20, testID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = r.Close() }()
-	for range 100 {
-		if r.crowded() {
-			t.Fatal("a quiet ring is crowded")
+	b := body(record.Info, 0, "m")
+	r.turns.look = func() {
+		for range busy {
+			if _, err := r.appendLocked(b, 0, 100); err != nil {
+				t.Errorf("append: %v", err)
+			}
 		}
 	}
-	if raceDetector || runtime.GOMAXPROCS(0) == 1 {
-		return
+	return r
+}
+
+// Only where somebody waited a few records ago, and others append all the time, is there something to stay away for.
+func TestCrowded(t *testing.T) {
+	r := busyRing(t)
+	defer func() { _ = r.Close() }()
+	if !r.crowded() {
+		t.Error("a busy ring is not crowded")
 	}
-	var stop atomic.Bool
-	var hot sync.WaitGroup
-	hot.Go(func() { busily(t, r, &stop, math.MaxInt) })
-	for !r.crowded() {
-	}
-	for r.tailCell.load()-r.turns.last < again {
-	}
+	r.turns.last = r.tailCell.load() - again
 	if r.crowded() {
 		t.Error("nobody waited for a while, and the ring is crowded all the same")
 	}
-	stop.Store(true)
-	hot.Wait()
+	r.turns.look = func() {}
+	if r.crowded() {
+		t.Error("a quiet ring is crowded")
+	}
 }
 
-// Those who have waited for somebody else's turn do not stay away for one of their own, so a wait does not grow with their number.
-func TestWaitIsOneTurn(t *testing.T) {
+// Whoever finds the lock of a busy ring taken stays away for a turn; those who have waited for that do not for one of their own,
+// so a wait does not grow with their number.
+func TestTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r, err := New(1<<20, testID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.turns.front <- struct{}{} // somebody is away
+		r := busyRing(t)
 		r.mu.Lock()
-		var stop atomic.Bool
-		var waiting, hot sync.WaitGroup
+		began := time.Now()
+		var waiting sync.WaitGroup
 		b := body(record.Info, 0, "m")
 		for range 20 {
 			waiting.Go(func() {
@@ -146,21 +107,13 @@ func TestWaitIsOneTurn(t *testing.T) {
 				}
 			})
 		}
-		synctest.Wait() // until they stand behind
-		r.turns.over.Add(1)
+		synctest.Wait() // until the first is away, and the others stand behind it
+		time.Sleep(turn)
 		r.mu.Unlock()
-		hot.Go(func() { busily(t, r, &stop, 1_000_000) })
-		for r.tailCell.load() < again {
-			runtime.Gosched()
-		}
-		began := time.Now()
-		<-r.turns.front
 		waiting.Wait()
-		if away := time.Since(began); away > 0 {
-			t.Errorf("twenty that had waited for a turn stayed away for %v more", away)
+		if away, n := time.Since(began), r.turns.over.Load(); away != turn || n != 1 {
+			t.Errorf("twenty waited for %v, in %d turns", away, n)
 		}
-		stop.Store(true)
-		hot.Wait()
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}

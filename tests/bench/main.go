@@ -7,7 +7,7 @@
 //	go run . -write ../../docs/performance.md               # also writes the table into that page, and a picture beside it
 //	go run . -only logbraid -measures none -profile DIR     # CPU profiles of the master and of each worker
 //
-// It needs Linux, and takes about 25 minutes; what it measures is spoilt by anything else that runs.
+// It needs Linux, and takes about half an hour; what it measures is spoilt by anything else that runs.
 //
 // A run counts only when every record of every worker stands in the file, once, in order per worker; otherwise it is an error and
 // the program ends with 1: a figure that is not the time of the whole job is not printed.

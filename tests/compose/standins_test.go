@@ -75,11 +75,10 @@ func alone(t *testing.T) {
 
 // A rootFS is the content of an image in the making: a tar file.
 type rootFS struct {
-	t       *testing.T
-	file    *os.File
-	tar     *tar.Writer
-	env     string
-	volumes string // a JSON list of directories
+	t    *testing.T
+	file *os.File
+	tar  *tar.Writer
+	env  string
 }
 
 func newRootFS(t *testing.T) *rootFS {
@@ -138,9 +137,6 @@ func (r *rootFS) load(name, project string) {
 	if r.env != "" {
 		args = append(args, "--change", "ENV "+r.env)
 	}
-	if r.volumes != "" {
-		args = append(args, "--change", "VOLUME "+r.volumes)
-	}
 	docker(r.t, append(args, r.file.Name(), name)...)
 	r.check(os.Remove(r.file.Name()))
 	r.t.Cleanup(func() {
@@ -159,9 +155,6 @@ func goImage(t *testing.T, box string) *rootFS {
 	goroot := strings.TrimSpace(string(out))
 	r := newRootFS(t)
 	r.shell(box, "sh", "mkdir")
-	// What a build makes and forgets stands on volumes: faster than any overlay, by far where that is a program of its own (FUSE).
-	r.env += " GOCACHE=/cache"
-	r.volumes = `["/cache", "/tmp"]`
 	skip := map[string]bool{"test": true, "doc": true, "api": true, "misc": true, "testdata": true}
 	err = filepath.WalkDir(goroot, func(path string, d fs.DirEntry, err error) error {
 		rel, _ := filepath.Rel(goroot, path)
