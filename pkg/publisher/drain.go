@@ -306,7 +306,11 @@ func (p *Publisher) drainOwn(ctx context.Context) {
 	for _, run := range report.Runs {
 		p.cfg.Diagnostics.Info("delivered what an earlier run had left", "run", run.Identity.Run, "records", run.Sent, "crash", run.Crash)
 	}
-	if ctx.Err() == nil {
+	var unacked *UnackedError
+	switch {
+	case ctx.Err() == nil:
 		p.complain("drain the buffers of earlier runs", err)
+	case errors.As(err, &unacked):
+		p.cfg.Diagnostics.Warn("what an earlier run had left is kept for the next start", "records", unacked.Records, "file", unacked.Kept)
 	}
 }

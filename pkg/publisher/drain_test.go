@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -211,16 +212,7 @@ func TestStartingPublisherDrainsItsOwn(t *testing.T) {
 	w := start(t, "log and exit", dir, b.url())
 	run := w.line()
 	w.wait()
-	other, err := ring.Create(filepath.Join(dir, "other-0000000000.ring"), 64<<10, record.Identity{App: "etl", Worker: "other", Run: "0000000000"}, "logs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := other.Append([]byte(`{"time":"2026-11-21T10:00:00.000000000Z","level":"info","logger":"","msg":""`), 100); err != nil {
-		t.Fatal(err)
-	}
-	if err := other.Close(); err != nil {
-		t.Fatal(err)
-	}
+	left(t, dir, record.Identity{App: "etl", Worker: "other", Run: "0000000000"})
 
 	c := collect(t, b, nil)
 	cfg := config(b)
@@ -235,6 +227,83 @@ func TestStartingPublisherDrainsItsOwn(t *testing.T) {
 	c.check(p)
 	if len(c.run(record.Identity{Run: "0000000000"}).lines) != 0 {
 		t.Error("another worker's buffer was drained")
+	}
+}
+
+// left makes the buffer file of a run that has ended with one record undelivered.
+func left(t *testing.T, dir string, id record.Identity) {
+	t.Helper()
+	r, err := ring.Create(filepath.Join(dir, ring.FileName(id)), 64<<10, id, "logs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Append([]byte(`{"time":"2026-11-21T10:00:00.000000000Z","level":"info","logger":"","msg":""`), 100); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A run that is shorter than the delivery of what an earlier one left waits for it when it closes.
+func TestCloseAwaitsTheDrain(t *testing.T) {
+	b := startBroker(t)
+	dir := t.TempDir()
+	earlier := record.Identity{App: "etl", Worker: "w1", Run: "0000000000"}
+	left(t, dir, earlier)
+	lost := false
+	c := collect(t, b, func(_ int, batch record.Batch, _ []byte) fate {
+		if batch.Run == earlier.Run && !lost { // which takes a second until it is sent again
+			lost = true
+			return loseMessage
+		}
+		return commit
+	})
+	cfg := config(b)
+	cfg.Worker, cfg.BufferDir = earlier.Worker, dir
+	p := open(t, cfg)
+	p.Named("test").Info("hello")
+	mustClose(t, p)
+	c.check(p)
+	if r := c.run(earlier); len(r.lines) != 1 || !r.ended {
+		t.Errorf("%d lines of the earlier run, ended: %v", len(r.lines), r.ended)
+	}
+	noFiles(t, dir)
+}
+
+// It waits no longer than Close may, and what it leaves stays for the next start.
+func TestCloseGivesTheDrainUp(t *testing.T) {
+	b := startBroker(t)
+	dir := t.TempDir()
+	earlier := record.Identity{App: "etl", Worker: "w1", Run: "0000000000"}
+	left(t, dir, earlier)
+	c := collect(t, b, func(_ int, batch record.Batch, _ []byte) fate {
+		if batch.Run == earlier.Run {
+			return loseMessage
+		}
+		return commit
+	})
+	cfg := config(b)
+	cfg.Worker, cfg.BufferDir = earlier.Worker, dir
+	p := open(t, cfg)
+	p.Named("test").Info("hello")
+	c.await("records of both", func() bool { return c.messages > 1 })
+	ctx, cancel := context.WithCancel(within(t, limit))
+	defer cancel()
+	closed := make(chan error)
+	go func() { closed <- p.Close(ctx) }()
+	// Its own run is over when its file is gone.
+	for path := filepath.Join(dir, ring.FileName(p.Identity())); ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			cancel()
+		}
+	}
+	if err := <-closed; err != nil {
+		t.Errorf("close, with all of its own delivered: %v", err)
+	}
+	c.check(p)
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 || entries[0].Name() != ring.FileName(earlier) {
+		t.Errorf("left: %v, %v", entries, err)
 	}
 }
 

@@ -206,7 +206,8 @@ func (p *Publisher) flushNow() {
 }
 
 // Close delivers what is in the buffer, tells the collector that the run is over,
-// and ends the publisher. From its beginning on, records are refused and counted,
+// and ends the publisher; while it is connected, it also delivers what earlier runs
+// of the worker have left in BufferDir. From its beginning on, records are refused and counted,
 // and Flush returns ErrClosed.
 //
 // If ctx ends before everything is acknowledged, Close returns an [*UnackedError].

@@ -70,13 +70,11 @@ func (p *Publisher) rouse() {
 	}
 }
 
-// finish ends what New began, after the sender: the drainer, the connection, the
-// crash output, the ring. A ring file stays unless the run was ended.
+// finish ends what New began, after the sender: the crash output, the ring, the
+// drainer, the connection. A ring file stays unless the run was ended.
 func (p *Publisher) finish() {
 	defer close(p.finished)
 	<-p.done
-	p.stopDrain()
-	<-p.drained
 	p.crash.close()
 	if p.ended {
 		p.complain("remove buffer", p.ring.Remove())
@@ -84,7 +82,21 @@ func (p *Publisher) finish() {
 		p.ring.Seal() // tells whoever drains the file that this was no sudden death
 		p.complain("close buffer", p.ring.Close())
 	}
+	p.awaitDrain()
 	p.nc.Close()
+}
+
+// awaitDrain lets the drainer have the rest of Close's time: a worker that is shorter than the delivery of what its earlier
+// runs have left would never come to the end of it, however often it is started.
+func (p *Publisher) awaitDrain() {
+	if p.nc.IsConnected() {
+		select {
+		case <-p.drained:
+		case <-p.abort:
+		}
+	}
+	p.stopDrain()
+	<-p.drained
 }
 
 func (p *Publisher) complain(what string, err error) {
