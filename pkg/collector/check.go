@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/logbraid/logbraid/internal/compress"
 	"github.com/logbraid/logbraid/pkg/record"
 )
 
@@ -11,43 +12,63 @@ var errForged = errors.New("the run belongs to another subject")
 
 // check finds out which run a batch belongs to and whether the message holds together: the header can be
 // read; the run is this subject's; each line ends in the identity that subject and header name; checksum, count and
-// seqs are as the header says. The run is not in the table yet when this is the first that is seen of it:
-// a message that lies leaves no trace there.
-func (w *writer) check(m *message) (record.Batch, *run, error) {
-	b, err := record.ParseBatch(m.header)
-	if err != nil {
-		return b, nil, err
+// seqs are as the header says. It returns the lines, or the payload where there is no making lines of it. The run is
+// not in the table yet when this is the first that is seen of it: a message that lies leaves no trace there.
+func (w *writer) check(m *message) (b record.Batch, r *run, lines []byte, err error) {
+	if b, err = record.ParseBatch(m.header); err != nil {
+		return b, nil, m.data, err
 	}
-	r := w.table.runs[b.Run]
+	r = w.table.runs[b.Run]
 	if r == nil {
 		app, worker, err := record.ParseSubject(w.prefix, m.subject)
 		if err != nil {
-			return b, nil, err
+			return b, nil, m.data, err
 		}
 		r = &run{id: record.Identity{App: app, Worker: worker, Run: b.Run}, subject: m.subject}
 	}
-	if r.subject == "" && r.now.rebuilt {
-		return b, r, w.bind(r, b, m)
+	unbound := r.subject == "" && r.now.rebuilt
+	if !unbound && r.subject != m.subject {
+		return b, nil, m.data, errForged
 	}
-	if r.subject != m.subject {
-		return b, nil, errForged
+	if lines, err = w.unpack(b, m); err != nil {
+		return b, nil, m.data, err
+	}
+	if unbound {
+		return b, r, lines, w.bind(r, b, m, lines)
 	}
 	if r.tail == nil {
 		w.identify(r)
 	}
-	return b, r, b.Check(m.data, r.tail)
+	return b, r, lines, b.Check(lines, r.tail)
+}
+
+// unpack returns the lines of a batch, which stay until the group is filled.
+func (w *writer) unpack(b record.Batch, m *message) ([]byte, error) {
+	if b.Enc == "" {
+		return m.data, nil
+	}
+	used, free := len(w.unpacked), cap(w.unpacked)-len(w.unpacked)
+	if n, err := compress.Size(m.data); err != nil {
+		return nil, err
+	} else if n > free {
+		// Lines of this group are in the old memory, which stays theirs.
+		w.unpacked, used = make([]byte, 0, max(n, 2*cap(w.unpacked), 1<<20)), 0
+	}
+	lines, err := compress.Unpack(w.unpacked[used:], m.data)
+	w.unpacked = w.unpacked[:used+len(lines)]
+	return lines, err
 }
 
 // bind gives a subject to a run that was found in the log files after the journal was lost. Nothing there
 // says which it was, so it is that of the first batch that holds together, as for a new run.
-func (w *writer) bind(r *run, b record.Batch, m *message) error {
+func (w *writer) bind(r *run, b record.Batch, m *message, lines []byte) error {
 	app, worker, err := record.ParseSubject(w.prefix, m.subject)
 	if err != nil {
 		return err
 	}
 	found := run{id: record.Identity{App: app, Worker: worker, Run: b.Run}}
 	w.identify(&found)
-	if err := b.Check(m.data, found.tail); err != nil {
+	if err := b.Check(lines, found.tail); err != nil {
 		return err
 	}
 	w.table.bind(r, found.id, m.subject)
@@ -63,17 +84,17 @@ func (w *writer) identify(r *run) {
 
 // admit deals with one batch: check, I4, route. An error concerns the whole group (a file cannot be opened).
 func (w *writer) admit(g *group, m *message) error {
-	b, r, err := w.check(m)
+	b, r, lines, err := w.check(m)
 	if err != nil {
-		return w.reject(g, m, b, err)
+		return w.reject(g, m, b, lines, err)
 	}
 	if m.stored() {
 		b.Oldest = 0 // what its publisher held was stored before it: nobody can be asked for more
 	}
-	v := judge(r.now, b, func(seq uint64) int { _, n := linesAfter(m.data, seq); return n })
+	v := judge(r.now, b, func(seq uint64) int { _, n := linesAfter(lines, seq); return n })
 	switch v.action {
 	case reject:
-		return w.reject(g, m, b, fmt.Errorf("%w (after %d)", v.err, r.now.last))
+		return w.reject(g, m, b, lines, fmt.Errorf("%w (after %d)", v.err, r.now.last))
 	case want:
 		g.tally.wanted++
 		g.answer(m, record.Ack{Kind: record.AckWant, Run: b.Run, Seq: r.now.last + 1})
@@ -92,9 +113,9 @@ func (w *writer) admit(g *group, m *message) error {
 			return err
 		}
 	}
-	lines, n := m.data, b.Count
+	n := b.Count
 	if b.First <= v.after {
-		lines, n = linesAfter(m.data, v.after)
+		lines, n = linesAfter(lines, v.after)
 		g.tally.duplicates += uint64(b.Count - n)
 	}
 	g.touch(r)

@@ -21,6 +21,8 @@ func FuzzMessage(f *testing.F) {
 		b, payload := p.batch(seqs[0], seqs[1])
 		f.Add(p.subject, header(b), payload)
 		f.Add("logs.etl.w2", header(b), payload)
+		block := packed(p.subject, b, payload)
+		f.Add(p.subject, block.header, block.data)
 		f.Add(p.subject, strings.Replace(header(b), "dropped=2", "dropped=0", 1), payload)
 	}
 	f.Add(p.subject, header(record.Batch{Run: p.id.Run, First: 9, Last: 8, Dropped: 2, Oldest: 9, End: true}), []byte{})
@@ -32,7 +34,9 @@ func FuzzMessage(f *testing.F) {
 	f.Fuzz(func(t *testing.T, subject, head string, payload []byte) {
 		r := newRig(t, t.TempDir(), "json://DIR/app.jsonl", "file://DIR/app.log?level=warn", "json://DIR/by/{logger}.jsonl")
 		r.give(p, 1, 1)
-		r.queue.push(message{subject: subject, reply: "r", header: head, batch: head != "", data: bytes.Clone(payload)})
+		m := incoming(subject, head, bytes.Clone(payload))
+		m.batch = head != ""
+		r.queue.push(m)
 		r.give(p, 2, 8)
 		r.step()
 		if err := r.flight.broken(); err != nil {

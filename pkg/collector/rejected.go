@@ -18,8 +18,8 @@ const (
 	maxRejectedFile    = 64 << 20
 )
 
-// reject keeps a message aside. It does not touch the log or the run's progress; the publisher is told.
-func (w *writer) reject(g *group, m *message, b record.Batch, reason error) error {
+// reject keeps a message aside, of its payload the lines if there are any. It does not touch the log or the run's progress; the publisher is told.
+func (w *writer) reject(g *group, m *message, b record.Batch, payload []byte, reason error) error {
 	if w.rejected == nil {
 		f, err := w.paths.reserve(rejectedName, logfile.FileOptions{Rotate: maxRejectedFile, Keep: 1})
 		if err != nil {
@@ -27,7 +27,7 @@ func (w *writer) reject(g *group, m *message, b record.Batch, reason error) erro
 		}
 		w.rejected = f
 	}
-	w.line = appendRejected(w.line[:0], time.Now(), m, reason)
+	w.line = appendRejected(w.line[:0], time.Now(), m, payload, reason)
 	w.rejected.Append(w.line)
 	g.tally.rejected++
 	w.log.often(slog.LevelWarn, "message rejected", "", "subject", m.subject, "reason", reason)
@@ -44,9 +44,9 @@ func (w *writer) reject(g *group, m *message, b record.Batch, reason error) erro
 //	subject  and
 //	header   the Logbraid header, as they were
 //	reason   why it was rejected
-//	bytes    length of the payload
+//	bytes    length of the payload, unpacked if it could be
 //	payload  its first 64 KiB; bytes that are not UTF-8 are replaced
-func appendRejected(dst []byte, now time.Time, m *message, reason error) []byte {
+func appendRejected(dst []byte, now time.Time, m *message, payload []byte, reason error) []byte {
 	dst = append(dst, `{"time":"`...)
 	dst = now.UTC().AppendFormat(dst, "2006-01-02T15:04:05.000000000Z")
 	dst = append(dst, `","subject":`...)
@@ -56,8 +56,8 @@ func appendRejected(dst []byte, now time.Time, m *message, reason error) []byte 
 	dst = append(dst, `,"header":`...)
 	dst = record.AppendString(dst, m.header[:min(len(m.header), maxRejectedPayload)])
 	dst = append(dst, `,"bytes":`...)
-	dst = strconv.AppendInt(dst, int64(len(m.data)), 10)
+	dst = strconv.AppendInt(dst, int64(len(payload)), 10)
 	dst = append(dst, `,"payload":`...)
-	dst = record.AppendString(dst, string(m.data[:min(len(m.data), maxRejectedPayload)]))
+	dst = record.AppendString(dst, string(payload[:min(len(payload), maxRejectedPayload)]))
 	return append(dst, '}', '\n')
 }

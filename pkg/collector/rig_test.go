@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/nats-io/nats.go"
 
 	"github.com/logbraid/logbraid/internal/logfile"
@@ -62,6 +63,24 @@ func (r *rig) close() {
 func (r *rig) give(p *publisher, first, last uint64) {
 	b, payload := p.batch(first, last)
 	r.queue.push(message{subject: p.subject, reply: "reply", header: header(b), batch: true, data: payload})
+}
+
+// givePacked is give by a publisher that compresses.
+func (r *rig) givePacked(p *publisher, first, last uint64) {
+	b, payload := p.batch(first, last)
+	r.queue.push(packed(p.subject, b, payload))
+}
+
+func packed(subject string, b record.Batch, payload []byte) message {
+	b.Enc = record.S2
+	return incoming(subject, header(b), s2.Encode(nil, payload))
+}
+
+// incoming is a message as a source makes it, of somebody who waits for the answer.
+func incoming(subject, head string, payload []byte) message {
+	m := newMessage(subject, nats.Header{record.HeaderName: {head}}, payload)
+	m.reply = "reply"
+	return m
 }
 
 func (r *rig) giveForeign(subject, payload string) {

@@ -134,7 +134,11 @@ func (w *sender) window() (first, last uint64) {
 func (s *sequence) push(w *sender, first, last, oldest uint64) {
 	b, payload := w.batch(first, last)
 	b.Oldest = oldest
-	s.queue.push(message{subject: w.subject, reply: "reply", header: header(b), batch: true, data: payload})
+	if s.rand.IntN(4) == 0 {
+		s.queue.push(packed(w.subject, b, payload))
+		return
+	}
+	s.queue.push(incoming(w.subject, header(b), payload))
 }
 
 func (s *sequence) send() {

@@ -2,8 +2,13 @@ package collector
 
 import (
 	"context"
+	"strings"
 
+	"github.com/nats-io/nats.go"
+
+	"github.com/logbraid/logbraid/internal/compress"
 	"github.com/logbraid/logbraid/internal/logfile"
+	"github.com/logbraid/logbraid/pkg/record"
 )
 
 // A source delivers messages into the collector's queue. Direct delivery (source_direct.go) is one
@@ -45,9 +50,24 @@ type message struct {
 	header  string // the Logbraid header's value
 	batch   bool   // has that header; without it, it is foreign
 	data    []byte
+	lines   int // bytes that data is to be unpacked to; 0 if it is not packed
 
 	at  logfile.Source // its place in the stream; zero in direct delivery
 	era int            // of the stream's numbers
+}
+
+func newMessage(subject string, headers nats.Header, data []byte) message {
+	values := headers[record.HeaderName]
+	m := message{
+		subject: subject,
+		header:  strings.Join(values, "\n"), // two headers read like none that is valid
+		batch:   len(values) > 0,
+		data:    data,
+	}
+	if strings.Contains(m.header, " enc=") {
+		m.lines, _ = compress.Size(data) // what cannot be unpacked is rejected later
+	}
+	return m
 }
 
 // stored reports whether the message stands in a stream.
@@ -57,10 +77,10 @@ func (m *message) stored() bool { return m.at.Seq != 0 }
 // answer, or because the stream holds it.
 func (m *message) resent() bool { return m.stored() || m.batch && m.reply != "" }
 
-// size is about what the message takes in memory.
+// size is about what the message takes in memory, with its lines when they are unpacked.
 func (m *message) size() int {
 	const itself = 384 // the struct, nats.go's message and its headers
-	return itself + len(m.subject) + len(m.reply) + len(m.header) + len(m.data)
+	return itself + len(m.subject) + len(m.reply) + len(m.header) + len(m.data) + m.lines
 }
 
 // An answer goes to a publisher once what it says is true for ever.

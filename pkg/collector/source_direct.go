@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/logbraid/logbraid/internal/logfile"
-	"github.com/logbraid/logbraid/pkg/record"
 )
 
 // direct is delivery without a store: one subscription of one connection, because core NATS keeps the
@@ -36,14 +35,9 @@ func (d *direct) start(ctx context.Context, q *queue, _ logfile.Source) error {
 	d.queue = q
 	subject := d.prefix + ".>"
 	sub, err := d.nc.Subscribe(subject, func(m *nats.Msg) {
-		values := m.Header[record.HeaderName]
-		q.push(message{
-			subject: m.Subject,
-			reply:   d.replyTo(m),
-			header:  strings.Join(values, "\n"), // two headers read like none that is valid
-			batch:   len(values) > 0,
-			data:    m.Data,
-		})
+		next := newMessage(m.Subject, m.Header, m.Data)
+		next.reply = d.replyTo(m)
+		q.push(next)
 	})
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", subject, err)

@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/logbraid/logbraid/internal/logfile"
-	"github.com/logbraid/logbraid/pkg/record"
 )
 
 // run reads until ctx ends.
@@ -119,25 +117,19 @@ var errTurned = errors.New("the writer has gone back")
 
 // deliver puts a message into the queue, unless the writer has gone back meanwhile.
 func (s *stream) deliver(turn int, m jetstream.Msg, at logfile.Source) bool {
-	values := m.Headers()[record.HeaderName]
+	next := newMessage(m.Subject(), m.Headers(), m.Data())
+	next.at = at
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.turn != turn {
 		return false
 	}
 	s.at = at
-	data := m.Data()
 	if s.marks.every > 0 {
 		s.marks.add(at.Seq, storedSize(m))
 	}
-	s.queue.add(message{
-		subject: m.Subject(),
-		header:  strings.Join(values, "\n"), // two headers read like none that is valid
-		batch:   len(values) > 0,
-		data:    data,
-		at:      at,
-		era:     s.era,
-	})
+	next.era = s.era
+	s.queue.add(next)
 	return true
 }
 

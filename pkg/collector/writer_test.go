@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/s2"
+
 	"github.com/logbraid/logbraid/pkg/record"
 )
 
@@ -156,6 +158,13 @@ func TestMessagesThatLie(t *testing.T) {
 		"another subject":        {subject: "logs.etl.w2", header: header(next), data: nextPayload},
 		"no subject of ours":     {subject: "logs.etl", header: header(next), data: nextPayload},
 		"fewer drops":            {header: edit(func(b *record.Batch) { b.Dropped = 0 }), data: nextPayload},
+		"lines as a block":       {header: edit(func(b *record.Batch) { b.Enc = record.S2 }), data: nextPayload},
+		"a block as lines":       {header: header(next), data: s2.Encode(nil, nextPayload)},
+		"a torn block":           {header: edit(func(b *record.Batch) { b.Enc = record.S2 }), data: s2.Encode(nil, nextPayload)[:50]},
+		"a block of other lines": {header: edit(func(b *record.Batch) { b.Enc = record.S2 }), data: s2.Encode(nil, foreignPayload)},
+		"a block of 4 GiB":       {header: edit(func(b *record.Batch) { b.Enc = record.S2 }), data: []byte("\xff\xff\xff\xff\x0f\x00a")},
+		"a block of nothing":     {header: edit(func(b *record.Batch) { b.Enc = record.S2 }), data: []byte{0}},
+		"another encoding":       {header: header(next) + " enc=gzip", data: nextPayload},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, t.TempDir(), "json://DIR/app.jsonl")
@@ -183,7 +192,11 @@ func TestMessagesThatLie(t *testing.T) {
 			if err := json.Unmarshal([]byte(r.read("rejected.jsonl")), &kept); err != nil {
 				t.Fatalf("rejected.jsonl: %v\n%s", err, r.read("rejected.jsonl"))
 			}
-			if kept.Subject != m.subject || kept.Header != m.header || kept.Payload != string(m.data) || kept.Reason == "" {
+			payload := m.data
+			if lines, err := s2.Decode(nil, m.data); err == nil && strings.Contains(m.header, "enc=s2") {
+				payload = lines
+			}
+			if kept.Subject != m.subject || kept.Header != m.header || kept.Payload != string([]rune(string(payload))) || kept.Reason == "" {
 				t.Errorf("kept %+v", kept)
 			}
 			if s := r.stats(); s.Rejected != 1 {
@@ -196,6 +209,49 @@ func TestMessagesThatLie(t *testing.T) {
 				t.Errorf("the true batch: %+v", got)
 			}
 		})
+	}
+}
+
+// Batches that are compressed are written as those that are not, in any order, to handlers of each kind, and a group takes
+// in no more of them than of others.
+func TestPacked(t *testing.T) {
+	r := newRig(t, t.TempDir(), "json://DIR/app.jsonl", "file://DIR/app.log", "json://DIR/by/{logger}.jsonl")
+	p, other := newPublisher("etl", "w1"), newPublisher("etl", "w2")
+	const batches, each = 12, 3000
+	var all, others []uint64
+	for i := range uint64(batches) {
+		p.log(each, record.Info, "l", strings.Repeat("m", 200))
+		other.log(1, record.Info, "l", "between")
+		first := i*each + 1
+		r.givePacked(p, first, first+each-1)
+		r.give(other, i+1, i+1)
+		for seq := first; seq < first+each; seq++ {
+			all = append(all, seq)
+		}
+		others = append(others, i+1)
+	}
+	groups := 0
+	for messages, _, _ := r.queue.size(); messages > 0; messages, _, _ = r.queue.size() {
+		r.step()
+		groups++
+		if cap(r.unpacked) > 2*maxGroup {
+			t.Fatalf("%d bytes for what is unpacked", cap(r.unpacked))
+		}
+	}
+	if total := len(p.text(all...)); groups < total/maxGroup {
+		t.Errorf("%d bytes in %d groups", total, groups)
+	}
+	for _, name := range []string{"app.jsonl", "by/l.jsonl"} {
+		text := r.read(name)
+		if ofRun(text, p.id.Run) != p.text(all...) || ofRun(text, other.id.Run) != other.text(others...) {
+			t.Errorf("%s: %d bytes", name, len(text))
+		}
+	}
+	if text := r.read("app.log"); strings.Count(text, "[w1]") != batches*each || strings.Count(text, "[w2]") != batches {
+		t.Errorf("app.log: %d bytes", len(text))
+	}
+	if s := r.stats(); s.Rejected != 0 || len(r.answers()) != 2*batches {
+		t.Errorf("stats %+v", s)
 	}
 }
 

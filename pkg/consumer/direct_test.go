@@ -22,6 +22,7 @@ func TestDirect(t *testing.T) {
 	early.send(4, 5)
 	early.send(4, 5) // sent again
 	w2 := newSender(t, s, "w2")
+	w2.packed = true
 	w2.dropped = 2
 	w2.send(3, 4) // the first two were dropped
 	early.send(span(4, 7)...)
@@ -74,6 +75,11 @@ func TestRejected(t *testing.T) {
 	forged := w.message(3)
 	forged.Subject = "logs.etl.w2"
 	w.publish(forged)
+	w.packed = true
+	torn := w.message(3)
+	torn.Data = torn.Data[:len(torn.Data)/2]
+	w.publish(torn)
+	w.packed = false
 	twice := w.message(3)
 	twice.Header.Add(record.HeaderName, twice.Header.Get(record.HeaderName))
 	w.publish(twice)
@@ -84,7 +90,7 @@ func TestRejected(t *testing.T) {
 	w.send(9) // fewer than before
 	w.dropped = 1
 	w.send(9)
-	read(t, c, "rejected logs.etl.w1", "w1 1", "w1 2", "rejected logs.etl.w2", "rejected logs.etl.w1", "w1 3",
+	read(t, c, "rejected logs.etl.w1", "w1 1", "w1 2", "rejected logs.etl.w2", "rejected logs.etl.w1", "rejected logs.etl.w1", "w1 3",
 		"w1 gap 4-5 missed 2 dropped 0", "w1 6", "w1 gap 7-7 missed 0 dropped 1", "w1 8", "rejected logs.etl.w1", "w1 9")
 }
 

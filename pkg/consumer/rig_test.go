@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
@@ -44,6 +45,7 @@ type sender struct {
 	dropped uint64
 	oldest  uint64 // 0: the batch's first
 	at      time.Time
+	packed  bool // its messages carry blocks
 }
 
 func newSender(t testing.TB, s *server.Server, worker string) *sender {
@@ -82,8 +84,11 @@ func (s *sender) message(seqs ...uint64) *nats.Msg {
 	}
 	b.CRC = record.Checksum(payload)
 	m := nats.NewMsg(record.Subject("logs", s.id.App, s.id.Worker))
-	m.Header.Set(record.HeaderName, string(b.AppendHeader(nil)))
 	m.Data = payload
+	if s.packed {
+		b.Enc, m.Data = record.S2, s2.Encode(nil, payload)
+	}
+	m.Header.Set(record.HeaderName, string(b.AppendHeader(nil)))
 	return m
 }
 

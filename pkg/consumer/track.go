@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/logbraid/logbraid/internal/compress"
 	"github.com/logbraid/logbraid/pkg/record"
 )
 
@@ -95,7 +96,7 @@ func (t *tracker) take(m message) {
 		t.foreign(m)
 		return
 	}
-	b, r, err := t.check(m)
+	b, r, err := t.check(&m)
 	if err == nil {
 		err = t.admit(r, b, m)
 	}
@@ -105,8 +106,8 @@ func (t *tracker) take(m message) {
 }
 
 // check finds out which run a batch belongs to and whether the message holds together. A run that is new is
-// remembered only when it does.
-func (t *tracker) check(m message) (record.Batch, *run, error) {
+// remembered only when it does. Then m.data is the lines.
+func (t *tracker) check(m *message) (record.Batch, *run, error) {
 	b, err := record.ParseBatch(m.header)
 	if err != nil {
 		return b, nil, err
@@ -117,7 +118,7 @@ func (t *tracker) check(m message) (record.Batch, *run, error) {
 			return b, nil, errForged
 		}
 		t.order.MoveToFront(e)
-		return b, r, b.Check(m.data, r.tail)
+		return b, r, m.open(b, r.tail)
 	}
 	app, worker, err := record.ParseSubject(t.prefix, m.subject)
 	if err != nil {
@@ -125,11 +126,21 @@ func (t *tracker) check(m message) (record.Batch, *run, error) {
 	}
 	id := record.Identity{App: app, Worker: worker, Run: b.Run}
 	r := &run{id: id, subject: m.subject, tail: record.AppendTail(nil, id), wanted: t.filter.MatchIdentity(app, worker)}
-	if err := b.Check(m.data, r.tail); err != nil {
+	if err := m.open(b, r.tail); err != nil {
 		return b, nil, err
 	}
 	t.begin(r, b)
 	return b, r, nil
+}
+
+// open unpacks what the message carries, and reports how it differs from what b says.
+func (m *message) open(b record.Batch, tail []byte) (err error) {
+	if b.Enc != "" {
+		if m.data, err = compress.Unpack(nil, m.data); err != nil {
+			return err
+		}
+	}
+	return b.Check(m.data, tail)
 }
 
 // begin takes up a run at its first batch. What it sent before was not for us, unless nothing was sent: then

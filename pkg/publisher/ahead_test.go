@@ -11,12 +11,15 @@ import (
 
 // full is a publisher whose ring holds many batches before anybody takes any. What is unanswered is not sent again for a long time,
 // and no acknowledgement is late, so that what the machine does to the test changes nothing.
-func full(t *testing.T, b *broker, records int) *publisher.Publisher {
+func full(t *testing.T, b *broker, records int, change func(*publisher.Config)) *publisher.Publisher {
 	t.Helper()
 	cfg := config(b)
 	cfg.Batch, cfg.MaxRecord = 16<<10, 4<<10
 	publisher.SetAckTimeout(&cfg, time.Hour)
 	publisher.SetPromptAck(&cfg, time.Hour)
+	if change != nil {
+		change(&cfg)
+	}
 	p := open(t, cfg)
 	for range records {
 		p.Named("test").Info(strings.Repeat("m", 100))
@@ -29,7 +32,7 @@ func full(t *testing.T, b *broker, records int) *publisher.Publisher {
 func TestSentAhead(t *testing.T) {
 	b := startBroker(t)
 	const records = 5000
-	p := full(t, b, records)
+	p := full(t, b, records, nil)
 	lost, since := 0, 0 // since the first that was ahead
 	c := collect(t, b, func(_ int, batch record.Batch, _ []byte) fate {
 		if batch.Oldest < batch.First || since > 0 {
@@ -61,7 +64,7 @@ func TestSentAhead(t *testing.T) {
 func TestRefusedAhead(t *testing.T) {
 	b := startBroker(t)
 	const records = 5000
-	p := full(t, b, records)
+	p := full(t, b, records, nil)
 	refused := 0
 	messages := map[uint64]int{}
 	c := collect(t, b, func(_ int, batch record.Batch, _ []byte) fate {

@@ -15,7 +15,7 @@ import (
 // restarted, the buffer overflows, all at random: what is accepted arrives once
 // and in order, and the numbers agree to the last record.
 func TestChaos(t *testing.T) {
-	ahead := 0
+	ahead, packed := 0, 0
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1)) // the collector's
@@ -43,6 +43,9 @@ func TestChaos(t *testing.T) {
 				cfg.BlockTimeout = 20 * time.Millisecond // too short
 			case 2:
 				cfg.Overflow = publisher.Shed
+			}
+			if seed >= 3 {
+				cfg.BatchCompression = "s2"
 			}
 			publisher.SetAckTimeout(&cfg, 5*time.Millisecond)
 			publisher.SetPromptAck(&cfg, time.Hour)
@@ -95,11 +98,14 @@ func TestChaos(t *testing.T) {
 				if b.Oldest < b.First {
 					ahead++
 				}
+				if b.Enc != "" {
+					packed++
+				}
 			}
 			t.Logf("%d logged, %d dropped, %d messages, %d sent again", s.Logged, s.Dropped, c.messages, s.Resent)
 		})
 	}
-	if ahead == 0 {
-		t.Error("no batch was sent ahead")
+	if ahead == 0 || packed == 0 {
+		t.Errorf("%d batches were sent ahead, %d compressed", ahead, packed)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/s2"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
@@ -135,7 +136,13 @@ func (c *fakeCollector) take(m *nats.Msg) {
 		c.t.Error(err)
 		return
 	}
-	if err := b.Check(m.Data, record.AppendTail(nil, record.Identity{App: app, Worker: worker, Run: b.Run})); err != nil {
+	lines := m.Data
+	if b.Enc == "s2" {
+		if lines, err = s2.Decode(nil, m.Data); err != nil {
+			c.t.Errorf("batch %+v: %v", b, err)
+		}
+	}
+	if err := b.Check(lines, record.AppendTail(nil, record.Identity{App: app, Worker: worker, Run: b.Run})); err != nil {
 		c.t.Errorf("batch %+v: %v", b, err)
 	}
 	act := commit
@@ -175,7 +182,7 @@ func (c *fakeCollector) take(m *nats.Msg) {
 			return
 		}
 		r.lost += uint64(max(away, 0))
-		for l := range bytes.Lines(m.Data) {
+		for l := range bytes.Lines(lines) {
 			t, _ := record.ScanTail(l)
 			if t.Seq > r.last {
 				r.lines = append(r.lines, string(l))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/logbraid/logbraid/internal/compress"
 	"github.com/logbraid/logbraid/internal/ring"
 	"github.com/logbraid/logbraid/pkg/record"
 )
@@ -20,22 +21,24 @@ import (
 // deliveries: they differ in who answers, and in what words (stored.go). One
 // goroutine uses it; it is the only one that calls nc.Publish, which can block.
 type courier struct {
-	link    *link
-	ring    *ring.Ring
-	subject string
-	stream  string        // that stores the batches; "" in direct delivery
-	batch   int           // most bytes in a message
-	window  window        // how many of them now
-	timeout time.Duration // first wait for an answer; 0 is 1 s
-	diag    *slog.Logger
-	resent  *atomic.Uint64
+	link     *link
+	ring     *ring.Ring
+	subject  string
+	stream   string // that stores the batches; "" in direct delivery
+	batch    int    // most bytes in a message, before it is compressed
+	window   window // how many of them now
+	compress bool
+	timeout  time.Duration // first wait for an answer; 0 is 1 s
+	diag     *slog.Logger
+	resent   *atomic.Uint64
 
 	// rejected is told of records that were given up.
 	rejected func(d drops)
 
-	ahead   *parcel // was sent before its turn; nil: nothing
-	suspect uint64  // records up to this seq were rejected together: they go one by one
-	cut     []byte  // a record that is longer than the broker takes
+	ahead   *parcel   // was sent before its turn; nil: nothing
+	suspect uint64    // records up to this seq were rejected together: they go one by one
+	cut     []byte    // a record that is longer than the broker takes
+	blocks  [2][]byte // compressed batches: the one in turn, and the one ahead of its turn
 	timer   *time.Timer
 	silence notice
 	refusal refusal
@@ -53,14 +56,25 @@ const patience = 3
 // A parcel is a batch as it goes out.
 type parcel struct {
 	batch record.Batch
+	size  int // bytes of its lines
 	msg   *nats.Msg
 	began time.Time
+	slot  int // of the courier's blocks
 }
 
-func (c *courier) pack(b record.Batch, payload []byte) *parcel {
-	b.CRC = record.Checksum(payload)
-	return &parcel{batch: b, began: time.Now(),
-		msg: &nats.Msg{Subject: c.subject, Reply: c.link.nextReply(), Header: c.headers(b), Data: payload}}
+// pack makes a parcel of lines, which no other parcel that is under way has the slot of.
+func (c *courier) pack(b record.Batch, lines []byte, slot int) *parcel {
+	b.CRC = record.Checksum(lines)
+	p := &parcel{batch: b, size: len(lines), began: time.Now(), slot: slot}
+	payload := lines
+	if c.compress {
+		block, worth := compress.Pack(c.blocks[slot], lines)
+		if c.blocks[slot] = block; worth {
+			p.batch.Enc, payload = record.S2, block
+		}
+	}
+	p.msg = &nats.Msg{Subject: c.subject, Reply: c.link.nextReply(), Header: c.headers(p.batch), Data: payload}
+	return p
 }
 
 // send delivers the oldest batch and releases what was acknowledged. It reports
@@ -107,7 +121,7 @@ func (c *courier) oldest() (p *parcel, tries int) {
 		c.cut = record.Truncate(c.cut[:0], payload, limit)
 		payload = c.cut
 	}
-	return c.pack(b, payload), tries
+	return c.pack(b, payload, 0), tries
 }
 
 // sendAhead sends the batch behind p, so that it is there when the collector has written p: where a commit waits for
@@ -124,7 +138,7 @@ func (c *courier) sendAhead(p *parcel) {
 	if !ok || b.First != p.batch.Last+1 || len(payload) < c.window.now/2 || len(payload) > c.window.now {
 		return // too little; or behind drops, where the collector would refuse it (ADR 5)
 	}
-	if next := c.pack(b, payload); c.link.nc.PublishMsg(next.msg) == nil {
+	if next := c.pack(b, payload, 1-p.slot); c.link.nc.PublishMsg(next.msg) == nil {
 		c.ahead = next
 	}
 }
@@ -140,7 +154,7 @@ func (c *courier) acknowledged(p *parcel, seq uint64) {
 		c.ahead = nil
 	}
 	c.ring.Release(min(seq, last))
-	c.window.acked(len(p.msg.Data), time.Since(p.began))
+	c.window.acked(p.size, time.Since(p.began))
 }
 
 // giveUp drops a record that was rejected, or makes a rejected batch go record
@@ -164,7 +178,7 @@ func (c *courier) end(stop <-chan struct{}) error {
 	if b.Last == 0 {
 		return nil // nobody has heard of this run
 	}
-	a, err := c.deliver(c.pack(b, nil), 0, patience, stop)
+	a, err := c.deliver(c.pack(b, nil, 0), 0, patience, stop)
 	if err == nil && a.Kind == record.AckReject {
 		c.diag.Error("the collector rejects the end of the run", "last", b.Last, "dropped", b.Dropped, "reason", a.Reason)
 	}

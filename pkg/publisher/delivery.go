@@ -55,7 +55,7 @@ func (d *delivery) publish() error {
 	c, msg, b := d.c, d.p.msg, &d.p.batch
 	if d.sent > 0 {
 		c.ahead = nil
-		if c.window.split(len(msg.Data), b.Count) {
+		if c.window.split(d.p.size, b.Count) {
 			c.resent.Add(1)
 			return errSmaller
 		}
@@ -71,7 +71,7 @@ func (d *delivery) publish() error {
 		if d.sent++; d.sent > 1 {
 			c.resent.Add(1)
 		}
-	case errors.Is(err, nats.ErrMaxPayload) && len(msg.Data) > c.link.limit(c.batch):
+	case errors.Is(err, nats.ErrMaxPayload) && d.p.size > c.link.limit(c.batch):
 		return errSmaller // the limit has changed
 	case c.link.nc.Status() == nats.CONNECTED && c.silence.due(): // otherwise the link tells when it is
 		c.diag.Warn("publish records", "error", err)

@@ -33,6 +33,8 @@ type DrainConfig struct {
 	Only func(record.Identity) bool
 	// Batch and MaxRecord are as in [Config]. MaxRecord holds for crash records.
 	Batch, MaxRecord int
+	// BatchCompression is as in [Config].
+	BatchCompression string
 	// Annotate adds fields to the record of a crash, such as how the process
 	// ended. Nil: none.
 	Annotate func(id record.Identity, line *record.Line)
@@ -221,6 +223,7 @@ func (d *drainer) deliver(ctx context.Context, r *ring.Ring) (DrainedRun, error)
 		stream:   streamOf(d.cfg.Delivery, d.cfg.Stream),
 		batch:    d.cfg.Batch,
 		window:   newWindow(d.cfg.Batch),
+		compress: d.cfg.BatchCompression == record.S2,
 		diag:     d.cfg.Diagnostics,
 		resent:   new(atomic.Uint64),
 		rejected: func(drops) {}, // Untold knows
@@ -298,10 +301,11 @@ func (p *Publisher) drainOwn(ctx context.Context) {
 		Only: func(id record.Identity) bool {
 			return id.App == p.id.App && id.Worker == p.id.Worker && id.Run != p.id.Run
 		},
-		Batch:       p.cfg.Batch,
-		MaxRecord:   p.cfg.MaxRecord,
-		Diagnostics: p.cfg.Diagnostics,
-		own:         &p.id,
+		Batch:            p.cfg.Batch,
+		MaxRecord:        p.cfg.MaxRecord,
+		BatchCompression: p.cfg.BatchCompression,
+		Diagnostics:      p.cfg.Diagnostics,
+		own:              &p.id,
 	})
 	for _, run := range report.Runs {
 		p.cfg.Diagnostics.Info("delivered what an earlier run had left", "run", run.Identity.Run, "records", run.Sent, "crash", run.Crash)

@@ -34,20 +34,21 @@ func ConfigFromEnv(environ []string) (Config, error) {
 	var s settings.Worker
 	values, err := settings.Loader{Environ: environ}.Load(&s)
 	cfg := Config{
-		App:          s.App,
-		Worker:       s.Worker,
-		Prefix:       s.Prefix,
-		Conn:         s.Config,
-		Delivery:     s.Delivery,
-		Stream:       s.Stream,
-		Levels:       s.Levels,
-		Buffer:       int(s.Buffer),
-		BufferDir:    s.BufferDir,
-		Overflow:     Overflow(s.Overflow),
-		BlockTimeout: s.BlockTimeout,
-		Batch:        int(s.Batch),
-		MaxRecord:    int(s.MaxRecord),
-		CloseTimeout: s.CloseTimeout,
+		App:              s.App,
+		Worker:           s.Worker,
+		Prefix:           s.Prefix,
+		Conn:             s.Config,
+		Delivery:         s.Delivery,
+		Stream:           s.Stream,
+		Levels:           s.Levels,
+		Buffer:           int(s.Buffer),
+		BufferDir:        s.BufferDir,
+		Overflow:         Overflow(s.Overflow),
+		BlockTimeout:     s.BlockTimeout,
+		Batch:            int(s.Batch),
+		BatchCompression: s.BatchCompression,
+		MaxRecord:        int(s.MaxRecord),
+		CloseTimeout:     s.CloseTimeout,
 	}
 	var more problem.List
 	for _, v := range values {

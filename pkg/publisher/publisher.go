@@ -129,6 +129,7 @@ func (p *Publisher) start() (err error) {
 		stream:   streamOf(p.cfg.Delivery, p.cfg.Stream),
 		batch:    p.cfg.Batch,
 		window:   w,
+		compress: p.cfg.BatchCompression == record.S2,
 		timeout:  p.cfg.ackTimeout,
 		diag:     p.cfg.Diagnostics,
 		resent:   &p.resent,

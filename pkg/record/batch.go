@@ -23,11 +23,12 @@ const HeaderName = "Logbraid"
 //	            in between. The seqs of the lines strictly increase
 //	dropped     how many seqs up to last the publisher has dropped in this run, in all
 //	oldest      the oldest seq that the publisher still holds, and so can send again
-//	crc         CRC-32C (Castagnoli) of the payload, 8 lower-case hex digits
+//	crc         CRC-32C (Castagnoli) of the lines, 8 lower-case hex digits
+//	enc=s2      the payload is an S2 block of the lines. Absent: it is the lines themselves
 //	end=1       the run is over: no payload, count=0, first=last+1, last is the last seq that was
 //	            ever given in this run. Absent otherwise
 //
-// Every field but end is required, none may come twice, and an unknown one is an error: a
+// Every field but enc and end is required, none may come twice, and an unknown one is an error: a
 // change of meaning gets a new version.
 type Batch struct {
 	Run     string
@@ -37,8 +38,12 @@ type Batch struct {
 	Dropped uint64
 	Oldest  uint64
 	CRC     uint32
+	Enc     string // how the payload is encoded: "" or [S2]
 	End     bool
 }
+
+// S2 is the encoding of a payload that is a block in the format of github.com/klauspost/compress/s2.
+const S2 = "s2"
 
 const (
 	wireVersion = "1"
@@ -63,6 +68,9 @@ func (b Batch) AppendHeader(dst []byte) []byte {
 	dst = append(dst, " crc="...)
 	for shift := 28; shift >= 0; shift -= 4 {
 		dst = append(dst, lowerHex[b.CRC>>shift&15])
+	}
+	if b.Enc != "" {
+		dst = append(append(dst, " enc="...), b.Enc...)
 	}
 	if b.End {
 		dst = append(dst, " end=1"...)
@@ -122,6 +130,11 @@ func parseBatch(header string) (Batch, error) {
 		case "crc":
 			bit = 1 << 6
 			b.CRC, err = parseCRC(value)
+		case "enc":
+			bit = 1 << 8
+			if b.Enc = value; value != S2 {
+				err = errors.New("not s2")
+			}
 		case "end":
 			bit = 1 << 7
 			if b.End = value == "1"; !b.End {
@@ -148,8 +161,8 @@ func parseBatch(header string) (Batch, error) {
 func (b Batch) consistent() error {
 	if b.End {
 		switch {
-		case b.Count != 0 || b.First != b.Last+1:
-			return errors.New("an end has count=0 and first=last+1")
+		case b.Count != 0 || b.First != b.Last+1 || b.Enc != "":
+			return errors.New("an end has count=0, first=last+1 and no encoding")
 		case b.Dropped > b.Last:
 			return errors.New("more dropped than there were")
 		}
@@ -199,7 +212,7 @@ func parseCRC(s string) (uint32, error) {
 	return uint32(n), err
 }
 
-// Check reports how a payload differs from what b says of it. tail is what [AppendTail] makes of
+// Check reports how the lines of a batch, decoded, differ from what b says of them. tail is what [AppendTail] makes of
 // the identity that the subject and b name: each line must end with it, its seq and a brace. The
 // seqs must strictly increase from First to Last, and each line must begin as ours do. It looks at
 // both ends of a line only; what is between them the CRC vouches for.

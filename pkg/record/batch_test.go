@@ -20,6 +20,7 @@ func TestBatchHeader(t *testing.T) {
 	for _, b := range []Batch{
 		{Run: "4fK9xQ2LmP", First: 4211, Last: 4330, Count: 118, Dropped: 2, Oldest: 4211, CRC: 0x1a2b3c4d},
 		{Run: "r", First: 1, Last: 1, Count: 1, Oldest: 1},
+		{Run: "r", First: 1, Last: 1, Count: 1, Oldest: 1, CRC: 7, Enc: S2},
 		{Run: "r", First: 1, End: true},
 		{Run: "r", First: 8, Last: 7, Dropped: 7, Oldest: 8, CRC: 0, End: true},
 		{Run: strings.Repeat("r", 64), First: maxSeq - 1, Last: maxSeq - 1, Count: 1, Dropped: maxSeq - 2, Oldest: 1, CRC: 1<<32 - 1},
@@ -57,6 +58,8 @@ func TestBatchHeaderRefused(t *testing.T) {
 		{good, "crc=00000000", "crc=00000000 new=1"}, {good, "crc=00000000", "crc=00000000 end=1"}, {good, "crc=00000000", "crc=00000000 end=0"},
 		{good, "crc=00000000", "crc=00000000\n"}, {good, "crc=00000000", "crc=00000000 "}, {good, "crc=00000000", "crc=00000000 " + strings.Repeat("x", 1000)},
 		{end, "count=0", "count=1"}, {end, "first=10", "first=9"}, {end, "dropped=2", "dropped=10"}, {end, "end=1", "end=1 end=1"}, {end, "end=1", "end"},
+		{good, "crc=00000000", "crc=00000000 enc=s3"}, {good, "crc=00000000", "crc=00000000 enc="}, {good, "crc=00000000", "crc=00000000 enc=s2 enc=s2"},
+		{end, "end=1", "enc=s2 end=1"},
 	} {
 		h := strings.Replace(c.header, c.from, c.to, 1)
 		if b, err := ParseBatch(h); err == nil {

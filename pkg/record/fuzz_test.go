@@ -23,6 +23,7 @@ func FuzzBatchHeader(f *testing.F) {
 	for _, s := range []string{
 		"1 run=4fK9xQ2LmP first=4211 last=4330 count=118 dropped=2 oldest=4211 crc=1a2b3c4d",
 		"1 run=r first=10 last=9 count=0 dropped=2 oldest=10 crc=00000000 end=1",
+		"1 run=r first=1 last=1 count=1 dropped=0 oldest=1 crc=00000000 enc=s2",
 		"1 run=r first=1 last=9223372036854775806 count=2147483648 dropped=-1 oldest=0 crc=ffffffff",
 		"2 run=r", "1", "", "1 run=r run=r",
 	} {

@@ -26,6 +26,8 @@ func ours() []Contestant {
 		{Name: "logbraid-memory", About: "the same as the first, buffer in memory", Run: logbraid(setting{Handlers: one, Memory: true})},
 		{Name: "logbraid-routed", About: "the same as the first, each record into one of three JSON files by its logger and into one text file", Run: routed},
 		{Name: "logbraid-stream", About: "the same as the first, stream delivery: JetStream stores, the collector reads it", Run: logbraid(setting{Handlers: one, Delivery: "stream"})},
+		{Name: "logbraid-stream-s2", About: "the same, batches compressed by the workers", Run: logbraid(setting{Handlers: one, Delivery: "stream", S2: true})},
+		{Name: "logbraid-s2", About: "the same as the first, batches compressed by the workers", Run: logbraid(setting{Handlers: one, S2: true})},
 	}
 }
 
@@ -56,6 +58,7 @@ type setting struct {
 	FSync    string   `json:"fsync"`
 	Memory   bool     `json:"memory"`
 	Delivery string   `json:"delivery"`
+	S2       bool     `json:"s2"` // batches are compressed
 	Dir      string   `json:"dir"`
 	Workers  int      `json:"workers"`
 
@@ -126,6 +129,9 @@ func master() error {
 		env := m.WorkerEnv(fmt.Sprintf("w%d", w))
 		if s.Memory {
 			env = append(env, "LOGBRAID_BUFFER_DIR=")
+		}
+		if s.S2 {
+			env = append(env, "LOGBRAID_BATCH_COMPRESSION=s2")
 		}
 		text, err := json.Marshal(env)
 		if err != nil {

@@ -148,7 +148,8 @@ func (r *run) start() {
 			FrontEnd: []string{"native", "slog", "logrus"}[i%3]}
 		r.workers = append(r.workers, harness.StartWorker(r.t, name, spec, r.layout.worker(name), harness.In(r.group),
 			// Nothing may be dropped: a call waits as long as it takes. Small messages are full, and so sent ahead, when few records wait.
-			harness.Env("LOGBRAID_OVERFLOW=block", "LOGBRAID_BLOCK_TIMEOUT=10m", "LOGBRAID_BATCH="+[]string{"1MiB", "4KiB", "16KiB"}[i%3])))
+			harness.Env("LOGBRAID_OVERFLOW=block", "LOGBRAID_BLOCK_TIMEOUT=10m", "LOGBRAID_BATCH="+[]string{"1MiB", "4KiB", "16KiB"}[i%3],
+				"LOGBRAID_BATCH_COMPRESSION="+[]string{"none", "s2"}[i%2])))
 	}
 }
 

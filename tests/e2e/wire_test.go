@@ -197,3 +197,43 @@ func plainSubscriber(t *testing.T, delivery string) {
 	// With no faults nothing is sent twice, so the stream is itself a log that the checker can judge.
 	harness.Check(t, ledgers, checker.Destination{Path: stream.Name()})
 }
+
+// Batches that are compressed on their way take a part of the network, and the log is the same.
+func TestCompressed(t *testing.T) { both(t, compressed) }
+
+func compressed(t *testing.T, delivery string) {
+	dir, ledgers := t.TempDir(), t.TempDir()
+	b := harness.StartBroker(t, harness.BrokerSpec{Store: t.TempDir()})
+	handlers, logs := harness.Logs(dir)
+	c := harness.StartCollector(t, harness.CollectorSpec{URL: b.URL, Dir: dir, Handlers: handlers, Delivery: delivery})
+	nc := connect(t, b.URL)
+	messages := make(chan *nats.Msg, 10_000)
+	if _, err := nc.ChanSubscribe("logs.>", messages); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"w1": "s2", "w2": "none"}
+	var reports []harness.WorkerReport
+	for worker, compression := range env {
+		w := harness.StartWorker(t, worker, harness.WorkerSpec{Ledger: ledgers, Records: 5_000, Payload: 80},
+			harness.PlainEnv(b.URL, worker, "LOGBRAID_DELIVERY="+delivery, "LOGBRAID_BATCH_COMPRESSION="+compression))
+		reports = append(reports, w.Report())
+	}
+	if err := nc.Flush(); err != nil { // what the workers sent stands before the answer
+		t.Fatal(err)
+	}
+	c.CatchUp()
+	count(t, c.Stats(), reports)
+	c.Stop()
+	harness.Check(t, ledgers, logs...)
+	bytes := map[string]int{}
+	for len(messages) > 0 {
+		m := <-messages
+		bytes[m.Subject] += len(m.Data)
+	}
+	if packed, plain := bytes["logs.etl.w1"], bytes["logs.etl.w2"]; packed == 0 || packed > plain/2 {
+		t.Errorf("%d bytes compressed, %d as they are", packed, plain)
+	}
+}

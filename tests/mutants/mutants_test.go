@@ -79,8 +79,8 @@ var mutants = []mutant{
 	{
 		name: "any subject may use a run", rule: "a run belongs to the subject that used it first",
 		file: "pkg/collector/check.go",
-		from: "if r.subject != m.subject {",
-		to:   "if r.subject == \"\" {",
+		from: "if !unbound && r.subject != m.subject {",
+		to:   "if !unbound && r.subject == \"\" {",
 		in:   "./pkg/collector", tests: "TestMessagesThatLie",
 	},
 	{
@@ -145,6 +145,13 @@ var mutants = []mutant{
 		from: "		if b.Oldest < b.First {",
 		to:   "		if b.Oldest > b.First {",
 		in:   "./pkg/publisher", tests: "TestRefusedAhead",
+	},
+	{
+		name: "two batches are compressed into one place", rule: "I1: what is sent again is the same to the byte",
+		file: "pkg/publisher/courier.go",
+		from: "c.pack(b, payload, 1-p.slot)",
+		to:   "c.pack(b, payload, p.slot)",
+		in:   "./pkg/publisher", tests: "TestCompressed",
 	},
 	{
 		name: "the end of a run is not told", rule: "I9: the tail of a run is accounted for",
