@@ -42,7 +42,7 @@ Exit codes: 0 everything was delivered, 1 not everything, 2 usage or settings,
 		Args:    cobra.ExactArgs(1),
 	}
 	asJSON := addJSONFlag(c.Flags())
-	flags.Add(c.Flags(), new(natsconn.Config), new(settings.Flow), new(settings.Packing))
+	flags.Add(c.Flags(), new(natsconn.Config), new(settings.Flow), new(settings.Compression))
 	c.RunE = func(c *cobra.Command, args []string) error {
 		cfg, err := loadDrain(c.Flags(), args[0])
 		if err != nil {
@@ -63,9 +63,9 @@ Exit codes: 0 everything was delivered, 1 not everything, 2 usage or settings,
 func loadDrain(fs *pflag.FlagSet, dir string) (publisher.DrainConfig, error) {
 	cfg := publisher.DrainConfig{Dir: dir}
 	var flow settings.Flow
-	var packing settings.Packing
-	values, err := settings.Loader{Flag: flags.Given(fs)}.Load(&cfg.Conn, &flow, &packing)
-	cfg.Delivery, cfg.Stream, cfg.BatchCompression = flow.Delivery, flow.Stream, packing.BatchCompression
+	var compression settings.Compression
+	values, err := settings.Loader{Flag: flags.Given(fs)}.Load(&cfg.Conn, &flow, &compression)
+	cfg.Delivery, cfg.Stream, cfg.BatchCompression = flow.Delivery, flow.Stream, compression.BatchCompression
 	if !cfg.Conn.Configured() {
 		cfg.Conn.URL = settings.DefaultURL
 	}

@@ -37,7 +37,7 @@ environment, and publishes beside that.
 Signals are passed on to the command. What could not be delivered when it ends
 stays in the buffer directory (by default $XDG_STATE_HOME/logbraid, which is
 ~/.local/state/logbraid), and is sent by the next start with the same app and
-worker, or by "collector drain".
+worker, which ends when it is, within --close-timeout, or by "collector drain".
 
 The exit code is the command's (128 + N for signal N, 126 and 127 if it cannot
 be run), or 2 when something is wrong with the settings.`,

@@ -58,7 +58,8 @@ func loadOptions(ctx context.Context, fs *pflag.FlagSet, command []string) (*opt
 	values, err := loader.Load(o.list()...)
 	// The workers read the rest from the same environment; better they are told of
 	// what is wrong with it once, and before they are started.
-	_, theirs := loader.Load(new(settings.Publisher))
+	var workers settings.Publisher
+	_, theirs := loader.Load(&workers)
 	problems := problem.In(theirs)
 	given := map[string]bool{}
 	for _, v := range values {
@@ -85,12 +86,13 @@ func loadOptions(ctx context.Context, fs *pflag.FlagSet, command []string) (*opt
 		Stream: collector.StreamConfig{
 			Name: o.Stream, MaxBytes: int64(o.StreamMaxBytes), Keep: o.StreamKeep, Compression: o.StreamCompression,
 		},
-		Port:         port,
-		Buffer:       int(o.workers.Buffer),
-		Levels:       o.workers.Levels,
-		CloseTimeout: o.CloseTimeout,
-		Version:      version.Get().String(),
-		NoColor:      os.Getenv("NO_COLOR") != "",
+		Port:             port,
+		Buffer:           int(o.workers.Buffer),
+		Levels:           o.workers.Levels,
+		BatchCompression: workers.BatchCompression,
+		CloseTimeout:     o.CloseTimeout,
+		Version:          version.Get().String(),
+		NoColor:          os.Getenv("NO_COLOR") != "",
 	}
 	problems = append(problems, problem.In(o.config.Validate())...)
 	if err := settings.Merge(err, values, problems).Err(); err != nil {

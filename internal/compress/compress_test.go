@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestPack(t *testing.T) {
+func TestEncode(t *testing.T) {
 	random := make([]byte, 100_000)
 	for i := range random {
 		random[i] = byte(rand.Uint32())
@@ -29,10 +29,11 @@ func TestPack(t *testing.T) {
 		{"long enough", text[:worthIt], true},
 		{"text", text, true},
 		{"random", random, false},
-		{"more than anybody unpacks", bytes.Repeat([]byte("a"), 1<<20), false},
+		{"more than anybody decodes", bytes.Repeat([]byte("a"), 1<<20), false},
+		{"too much", bytes.Repeat(text, MaxSize/len(text)+1), false},
 	} {
 		for _, dst := range [][]byte{nil, make([]byte, 7), make([]byte, 0, 2<<20)} {
-			block, worth := Pack(dst, tt.p)
+			block, worth := Encode(dst, tt.p)
 			if worth != tt.worth {
 				t.Errorf("%s: worth it: %v", tt.name, worth)
 			}
@@ -43,26 +44,26 @@ func TestPack(t *testing.T) {
 				t.Errorf("%s: size %d, %v", tt.name, size, err)
 			}
 			for _, dst := range [][]byte{nil, make([]byte, 0, len(tt.p)), make([]byte, 3)} {
-				if p, err := Unpack(dst, block); err != nil || !bytes.Equal(p, tt.p) {
+				if p, err := Decode(dst, block); err != nil || !bytes.Equal(p, tt.p) {
 					t.Errorf("%s: %d bytes, %v", tt.name, len(p), err)
 				}
 			}
-			if _, err := Unpack(nil, block[:len(block)-1]); err == nil {
-				t.Errorf("%s: a torn block was unpacked", tt.name)
+			if _, err := Decode(nil, block[:len(block)-1]); err == nil {
+				t.Errorf("%s: a torn block was decoded", tt.name)
 			}
 		}
 	}
 }
 
-// A few bytes may not make the one who unpacks them work as if they were many, or take as much memory.
+// A few bytes may not make the one who decodes them work as if they were many, or take as much memory.
 func TestSizeIsBounded(t *testing.T) {
-	for _, claimed := range []uint64{1 << 62, 1 << 32, 1<<32 - 1, MaxSize + 1, 100 * maxRatio} {
+	for _, claimed := range []uint64{1 << 62, 1 << 32, 1<<32 - 1, MaxSize + 1, 55 * maxRatio} {
 		block := append(binary.AppendUvarint(nil, claimed), make([]byte, 50)...)
 		if n, err := Size(block); err == nil {
 			t.Errorf("%d bytes pass as %d", len(block), n)
 		}
-		if _, err := Unpack(nil, block); err == nil {
-			t.Errorf("%d bytes that claim to be %d were unpacked", len(block), claimed)
+		if _, err := Decode(nil, block); err == nil {
+			t.Errorf("%d bytes that claim to be %d were decoded", len(block), claimed)
 		}
 	}
 	if _, err := Size(nil); err == nil {
@@ -70,15 +71,15 @@ func TestSizeIsBounded(t *testing.T) {
 	}
 }
 
-func FuzzUnpack(f *testing.F) {
-	block, _ := Pack(nil, []byte(strings.Repeat("row loaded\n", 200)))
+func FuzzDecode(f *testing.F) {
+	block, _ := Encode(nil, []byte(strings.Repeat("row loaded\n", 200)))
 	f.Add(block)
 	f.Add([]byte{0})
 	f.Add([]byte("\xff\xff\xff\x1f\x00"))
 	f.Fuzz(func(t *testing.T, block []byte) {
 		size, err := Size(block)
-		p, unpackErr := Unpack(nil, block)
-		if unpackErr == nil && (err != nil || len(p) != size || size > MaxSize || size > maxRatio*len(block)) {
+		p, decodeErr := Decode(nil, block)
+		if decodeErr == nil && (err != nil || len(p) != size || size > MaxSize || size/maxRatio > len(block)) {
 			t.Errorf("%d bytes became %d; size %d, %v", len(block), len(p), size, err)
 		}
 	})

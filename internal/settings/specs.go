@@ -125,11 +125,11 @@ type Publisher struct {
 	BlockTimeout time.Duration `split_words:"true" default:"5s" desc:"How long a log call waits for room"`
 	Batch        Size          `default:"1MiB" desc:"Most bytes sent in one message; in stream delivery the default is 256KiB"`
 	MaxRecord    Size          `split_words:"true" default:"256KiB" desc:"Longest record; a longer one is cut and says so"`
-	Packing
+	Compression
 }
 
-// Packing is how a batch goes into a message. The other end need not know.
-type Packing struct {
+// Compression is how a batch goes into a message. Collectors and consumers understand both, without a setting.
+type Compression struct {
 	BatchCompression string `split_words:"true" default:"none" oneof:"none,s2" desc:"How a worker compresses what a message carries: s2 takes less of the network and of a stream, and is no plain text on its way"`
 }
 

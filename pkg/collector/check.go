@@ -3,6 +3,7 @@ package collector
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/logbraid/logbraid/internal/compress"
 	"github.com/logbraid/logbraid/pkg/record"
@@ -12,26 +13,26 @@ var errForged = errors.New("the run belongs to another subject")
 
 // check finds out which run a batch belongs to and whether the message holds together: the header can be
 // read; the run is this subject's; each line ends in the identity that subject and header name; checksum, count and
-// seqs are as the header says. It returns the lines, or the payload where there is no making lines of it. The run is
-// not in the table yet when this is the first that is seen of it: a message that lies leaves no trace there.
+// seqs are as the header says. It returns the lines, as far as it got to them. The run is not in the table yet when this is
+// the first that is seen of it: a message that lies leaves no trace there.
 func (w *writer) check(m *message) (b record.Batch, r *run, lines []byte, err error) {
 	if b, err = record.ParseBatch(m.header); err != nil {
-		return b, nil, m.data, err
+		return b, nil, nil, err
 	}
 	r = w.table.runs[b.Run]
 	if r == nil {
 		app, worker, err := record.ParseSubject(w.prefix, m.subject)
 		if err != nil {
-			return b, nil, m.data, err
+			return b, nil, nil, err
 		}
 		r = &run{id: record.Identity{App: app, Worker: worker, Run: b.Run}, subject: m.subject}
 	}
 	unbound := r.subject == "" && r.now.rebuilt
 	if !unbound && r.subject != m.subject {
-		return b, nil, m.data, errForged
+		return b, nil, nil, errForged
 	}
-	if lines, err = w.unpack(b, m); err != nil {
-		return b, nil, m.data, err
+	if lines, err = w.decode(b, m); err != nil {
+		return b, nil, nil, err
 	}
 	if unbound {
 		return b, r, lines, w.bind(r, b, m, lines)
@@ -42,21 +43,21 @@ func (w *writer) check(m *message) (b record.Batch, r *run, lines []byte, err er
 	return b, r, lines, b.Check(lines, r.tail)
 }
 
-// unpack returns the lines of a batch, which stay until the group is filled.
-func (w *writer) unpack(b record.Batch, m *message) ([]byte, error) {
+// decode returns the lines of a batch, which stay until the group is filled.
+func (w *writer) decode(b record.Batch, m *message) ([]byte, error) {
 	if b.Enc == "" {
 		return m.data, nil
 	}
-	used, free := len(w.unpacked), cap(w.unpacked)-len(w.unpacked)
+	used, free := len(w.decoded), cap(w.decoded)-len(w.decoded)
 	if n, err := compress.Size(m.data); err != nil {
 		return nil, err
 	} else if n > free {
 		// Lines of this group are in the old memory, which stays theirs.
-		w.unpacked, used = make([]byte, 0, max(n, 2*cap(w.unpacked), 1<<20)), 0
+		w.decoded, used = make([]byte, 0, max(n, 2*cap(w.decoded), 1<<20)), 0
 	}
-	lines, err := compress.Unpack(w.unpacked[used:], m.data)
-	w.unpacked = w.unpacked[:used+len(lines)]
-	return lines, err
+	lines, err := compress.Decode(w.decoded[used:], m.data)
+	w.decoded = w.decoded[:used+len(lines)]
+	return slices.Clip(lines), err
 }
 
 // bind gives a subject to a run that was found in the log files after the journal was lost. Nothing there

@@ -21,7 +21,7 @@ func FuzzMessage(f *testing.F) {
 		b, payload := p.batch(seqs[0], seqs[1])
 		f.Add(p.subject, header(b), payload)
 		f.Add("logs.etl.w2", header(b), payload)
-		block := packed(p.subject, b, payload)
+		block := asBlock(p.subject, b, payload)
 		f.Add(p.subject, block.header, block.data)
 		f.Add(p.subject, strings.Replace(header(b), "dropped=2", "dropped=0", 1), payload)
 	}

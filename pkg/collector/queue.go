@@ -139,18 +139,20 @@ func (q *queue) unshift(messages []message) {
 	q.kick()
 }
 
-// take appends to dst the oldest messages, as many as fit into max bytes and at least one if there is
+// take appends to dst the oldest messages, as many as fit into max bytes, decoded, and at least one if there is
 // any. What is left leaves its token in ready.
 func (q *queue) take(dst []message, max int) []message {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n, size := 0, 0
+	n, size, decoded := 0, 0, 0
 	for n < len(q.waiting) {
-		next := q.waiting[n].size()
-		if n > 0 && size+next > max {
+		m := &q.waiting[n]
+		next := m.size()
+		if n > 0 && size+next+decoded+m.lines > max {
 			break
 		}
 		size += next
+		decoded += m.lines
 		n++
 	}
 	dst = append(dst, q.waiting[:n]...)

@@ -18,14 +18,21 @@ const (
 	maxRejectedFile    = 64 << 20
 )
 
-// reject keeps a message aside, of its payload the lines if there are any. It does not touch the log or the run's progress; the publisher is told.
-func (w *writer) reject(g *group, m *message, b record.Batch, payload []byte, reason error) error {
+// reject keeps a message aside, with its lines, or its payload where there is no making lines of it. It does not touch the log or the run's progress; the publisher is told.
+func (w *writer) reject(g *group, m *message, b record.Batch, lines []byte, reason error) error {
 	if w.rejected == nil {
 		f, err := w.paths.reserve(rejectedName, logfile.FileOptions{Rotate: maxRejectedFile, Keep: 1})
 		if err != nil {
 			return err
 		}
 		w.rejected = f
+	}
+	payload := lines
+	if payload == nil {
+		var err error
+		if payload, err = w.decode(b, m); err != nil {
+			payload = m.data
+		}
 	}
 	w.line = appendRejected(w.line[:0], time.Now(), m, payload, reason)
 	w.rejected.Append(w.line)
@@ -44,7 +51,7 @@ func (w *writer) reject(g *group, m *message, b record.Batch, payload []byte, re
 //	subject  and
 //	header   the Logbraid header, as they were
 //	reason   why it was rejected
-//	bytes    length of the payload, unpacked if it could be
+//	bytes    length of the payload, decoded if it could be
 //	payload  its first 64 KiB; bytes that are not UTF-8 are replaced
 func appendRejected(dst []byte, now time.Time, m *message, payload []byte, reason error) []byte {
 	dst = append(dst, `{"time":"`...)

@@ -65,13 +65,13 @@ func (r *rig) give(p *publisher, first, last uint64) {
 	r.queue.push(message{subject: p.subject, reply: "reply", header: header(b), batch: true, data: payload})
 }
 
-// givePacked is give by a publisher that compresses.
-func (r *rig) givePacked(p *publisher, first, last uint64) {
+// giveBlock is give by a publisher that compresses.
+func (r *rig) giveBlock(p *publisher, first, last uint64) {
 	b, payload := p.batch(first, last)
-	r.queue.push(packed(p.subject, b, payload))
+	r.queue.push(asBlock(p.subject, b, payload))
 }
 
-func packed(subject string, b record.Batch, payload []byte) message {
+func asBlock(subject string, b record.Batch, payload []byte) message {
 	b.Enc = record.S2
 	return incoming(subject, header(b), s2.Encode(nil, payload))
 }

@@ -135,7 +135,7 @@ func (s *sequence) push(w *sender, first, last, oldest uint64) {
 	b, payload := w.batch(first, last)
 	b.Oldest = oldest
 	if s.rand.IntN(4) == 0 {
-		s.queue.push(packed(w.subject, b, payload))
+		s.queue.push(asBlock(w.subject, b, payload))
 		return
 	}
 	s.queue.push(incoming(w.subject, header(b), payload))

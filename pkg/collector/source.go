@@ -50,7 +50,7 @@ type message struct {
 	header  string // the Logbraid header's value
 	batch   bool   // has that header; without it, it is foreign
 	data    []byte
-	lines   int // bytes that data is to be unpacked to; 0 if it is not packed
+	lines   int // bytes that data is to be decoded to, as it says; 0: it is the lines
 
 	at  logfile.Source // its place in the stream; zero in direct delivery
 	era int            // of the stream's numbers
@@ -65,7 +65,7 @@ func newMessage(subject string, headers nats.Header, data []byte) message {
 		data:    data,
 	}
 	if strings.Contains(m.header, " enc=") {
-		m.lines, _ = compress.Size(data) // what cannot be unpacked is rejected later
+		m.lines, _ = compress.Size(data) // what cannot be decoded is rejected later
 	}
 	return m
 }
@@ -77,10 +77,10 @@ func (m *message) stored() bool { return m.at.Seq != 0 }
 // answer, or because the stream holds it.
 func (m *message) resent() bool { return m.stored() || m.batch && m.reply != "" }
 
-// size is about what the message takes in memory, with its lines when they are unpacked.
+// size is about what the message takes in memory.
 func (m *message) size() int {
 	const itself = 384 // the struct, nats.go's message and its headers
-	return itself + len(m.subject) + len(m.reply) + len(m.header) + len(m.data) + m.lines
+	return itself + len(m.subject) + len(m.reply) + len(m.header) + len(m.data)
 }
 
 // An answer goes to a publisher once what it says is true for ever.

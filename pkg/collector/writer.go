@@ -40,7 +40,7 @@ type writer struct {
 	strangers map[string]*run  // of foreign messages, by subject
 	rejected  *logfile.File    // nil until something is rejected
 	line      []byte           // scratch
-	unpacked  []byte           // lines of packed batches, of the group that is being filled
+	decoded   []byte           // the lines of batches that are blocks, of the group that is being filled
 	retry     <-chan time.Time // not nil while stalled: when to try again
 	noted     time.Time        // the beginning of the last stall that the log tells of
 	told      discarded        // as far as the log tells
@@ -135,8 +135,8 @@ func (w *writer) step() {
 	for _, s := range w.router.sinks {
 		s.filled(g)
 	}
-	if w.unpacked = w.unpacked[:0]; cap(w.unpacked) > 2*maxGroup {
-		w.unpacked = nil // something huge, once in a while: not kept for ever
+	if w.decoded = w.decoded[:0]; cap(w.decoded) > 2*maxGroup {
+		w.decoded = nil // something huge, once in a while: not kept for ever
 	}
 	if err != nil {
 		w.flight.begin(g) // it never gets further, and is recalled with those whose commits failed

@@ -22,7 +22,7 @@ func TestDirect(t *testing.T) {
 	early.send(4, 5)
 	early.send(4, 5) // sent again
 	w2 := newSender(t, s, "w2")
-	w2.packed = true
+	w2.blocks = true
 	w2.dropped = 2
 	w2.send(3, 4) // the first two were dropped
 	early.send(span(4, 7)...)
@@ -75,11 +75,11 @@ func TestRejected(t *testing.T) {
 	forged := w.message(3)
 	forged.Subject = "logs.etl.w2"
 	w.publish(forged)
-	w.packed = true
+	w.blocks = true
 	torn := w.message(3)
 	torn.Data = torn.Data[:len(torn.Data)/2]
 	w.publish(torn)
-	w.packed = false
+	w.blocks = false
 	twice := w.message(3)
 	twice.Header.Add(record.HeaderName, twice.Header.Get(record.HeaderName))
 	w.publish(twice)

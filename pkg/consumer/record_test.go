@@ -131,7 +131,7 @@ func TestTrackerModel(t *testing.T) {
 			drops[n] = shed
 		}
 		send := func(seqs []uint64) {
-			s.dropped, s.packed = drops[seqs[len(seqs)-1]], rnd.IntN(2) == 0
+			s.dropped, s.blocks = drops[seqs[len(seqs)-1]], rnd.IntN(2) == 0
 			m := s.message(seqs...)
 			tr.take(messageOf(m.Subject, m.Header, m.Data, s.at))
 		}

@@ -45,7 +45,7 @@ type sender struct {
 	dropped uint64
 	oldest  uint64 // 0: the batch's first
 	at      time.Time
-	packed  bool // its messages carry blocks
+	blocks  bool // its messages carry blocks
 }
 
 func newSender(t testing.TB, s *server.Server, worker string) *sender {
@@ -85,7 +85,7 @@ func (s *sender) message(seqs ...uint64) *nats.Msg {
 	b.CRC = record.Checksum(payload)
 	m := nats.NewMsg(record.Subject("logs", s.id.App, s.id.Worker))
 	m.Data = payload
-	if s.packed {
+	if s.blocks {
 		b.Enc, m.Data = record.S2, s2.Encode(nil, payload)
 	}
 	m.Header.Set(record.HeaderName, string(b.AppendHeader(nil)))

@@ -44,7 +44,7 @@ func TestStream(t *testing.T) {
 	s := startServer(t, nil)
 	st := makeStream(t, s)
 	w1, w2 := newSender(t, s, "w1"), newSender(t, s, "w2")
-	w2.packed = true
+	w2.blocks = true
 	w1.store(1, 2)
 	w1.store(1, 2) // its acknowledgement was lost
 	w2.store(1)

@@ -133,10 +133,10 @@ func (t *tracker) check(m *message) (record.Batch, *run, error) {
 	return b, r, nil
 }
 
-// open unpacks what the message carries, and reports how it differs from what b says.
+// open decodes what the message carries, and reports how it differs from what b says.
 func (m *message) open(b record.Batch, tail []byte) (err error) {
 	if b.Enc != "" {
-		if m.data, err = compress.Unpack(nil, m.data); err != nil {
+		if m.data, err = compress.Decode(nil, m.data); err != nil {
 			return err
 		}
 	}
@@ -195,7 +195,9 @@ func (t *tracker) write(r *run, b record.Batch, m message) error {
 	}
 	lines, n := m.data, b.Count
 	if b.First <= r.last {
-		lines, n = linesAfter(m.data, r.last)
+		if lines, n = linesAfter(m.data, r.last); b.Enc != "" {
+			lines = bytes.Clone(lines) // the rest of what was decoded may be a thousand times that
+		}
 	}
 	told := b.Dropped - r.dropped
 	first := max(b.First, r.last+1)

@@ -55,6 +55,9 @@ type Config struct {
 	Buffer int
 	// Levels is the workers' LOGBRAID_LEVELS; "" leaves it to the worker.
 	Levels string
+	// BatchCompression is how batches are compressed, of workers, of publishers in this process, and of those that are gone:
+	// "none" or "s2", which takes less room in a stream; "" leaves it to the worker, and is none otherwise.
+	BatchCompression string
 
 	// CloseTimeout bounds a Close whose context has no deadline; 0 means 10 s, less
 	// than 0 means no bound.
@@ -148,15 +151,16 @@ func (c Config) collector(nats natsconn.Config) collector.Config {
 // publisher is how a publisher of this process is configured.
 func (c Config) publisher(name string, nats natsconn.Config) publisher.Config {
 	return publisher.Config{
-		App:           c.App,
-		Worker:        name,
-		Prefix:        c.Prefix,
-		Delivery:      c.Delivery,
-		Stream:        c.Stream.Name,
-		Conn:          nats,
-		Levels:        c.Levels,
-		Buffer:        c.Buffer,
-		NoCrashOutput: true, // the process is the master's, not this worker's
-		Diagnostics:   c.Diagnostics,
+		App:              c.App,
+		Worker:           name,
+		Prefix:           c.Prefix,
+		Delivery:         c.Delivery,
+		Stream:           c.Stream.Name,
+		Conn:             nats,
+		Levels:           c.Levels,
+		Buffer:           c.Buffer,
+		BatchCompression: c.BatchCompression,
+		NoCrashOutput:    true, // the process is the master's, not this worker's
+		Diagnostics:      c.Diagnostics,
 	}
 }

@@ -6,8 +6,8 @@ import (
 )
 
 // ConfigFromEnv is the configuration that the LOGBRAID_ variables make: DIR,
-// HANDLERS, FSYNC, PREFIX, LISTEN, CLOSE_TIMEOUT, and APP, LEVELS and BUFFER for
-// the workers. Everything else is for the caller to fill in. The error lists
+// HANDLERS, FSYNC, PREFIX, LISTEN, CLOSE_TIMEOUT, and APP, LEVELS, BUFFER and
+// BATCH_COMPRESSION for the workers. Everything else is for the caller to fill in. The error lists
 // everything that is wrong, each with the variable, its value and an example.
 func ConfigFromEnv() (Config, error) { return configFromEnv(nil) }
 
@@ -35,6 +35,8 @@ func configFromEnv(environ []string) (Config, error) {
 			cfg.Levels = workers.Levels
 		case v.Variable == settings.Prefix+"BUFFER":
 			cfg.Buffer = int(workers.Buffer)
+		case v.Variable == settings.Prefix+"BATCH_COMPRESSION":
+			cfg.BatchCompression = workers.BatchCompression
 		}
 	}
 	more := append(problem.In(workersErr), problem.In(cfg.Validate())...)

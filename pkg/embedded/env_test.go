@@ -14,11 +14,11 @@ func TestConfigFromEnv(t *testing.T) {
 	got, err := configFromEnv([]string{
 		"LOGBRAID_DIR=" + dir, "LOGBRAID_HANDLERS=json://x/a.jsonl console://stderr", "LOGBRAID_FSYNC=always",
 		"LOGBRAID_PREFIX=p", "LOGBRAID_LISTEN=127.0.0.1:4333", "LOGBRAID_CLOSE_TIMEOUT=3s",
-		"LOGBRAID_APP=etl", "LOGBRAID_LEVELS=info,a=debug", "LOGBRAID_BUFFER=1MiB", "PATH=/bin",
+		"LOGBRAID_APP=etl", "LOGBRAID_LEVELS=info,a=debug", "LOGBRAID_BUFFER=1MiB", "LOGBRAID_BATCH_COMPRESSION=s2", "PATH=/bin",
 	})
 	want := Config{
 		Dir: dir, App: "etl", Handlers: []string{"json://x/a.jsonl", "console://stderr"}, FSync: "always",
-		Prefix: "p", Port: 4333, CloseTimeout: 3 * time.Second, Levels: "info,a=debug", Buffer: 1 << 20,
+		Prefix: "p", Port: 4333, CloseTimeout: 3 * time.Second, Levels: "info,a=debug", Buffer: 1 << 20, BatchCompression: "s2",
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, %v\nwant %+v", got, err, want)

@@ -181,6 +181,9 @@ func (m *Master) WorkerEnv(name string) []string {
 	if m.cfg.Levels != "" {
 		env = append(env, "LOGBRAID_LEVELS="+m.cfg.Levels)
 	}
+	if m.cfg.BatchCompression != "" {
+		env = append(env, "LOGBRAID_BATCH_COMPRESSION="+m.cfg.BatchCompression)
+	}
 	return env
 }
 

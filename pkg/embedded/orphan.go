@@ -139,12 +139,13 @@ func (o *orphans) scan(ctx context.Context) {
 // drain delivers the buffers whose owners are gone.
 func (o *orphans) drain(ctx context.Context) {
 	report, err := publisher.Drain(ctx, publisher.DrainConfig{
-		Dir:         o.m.state.buffer(),
-		NC:          o.m.conn,
-		Delivery:    o.m.cfg.Delivery,
-		Stream:      o.m.cfg.Stream.Name,
-		Annotate:    o.annotate,
-		Diagnostics: o.m.cfg.Diagnostics,
+		Dir:              o.m.state.buffer(),
+		NC:               o.m.conn,
+		Delivery:         o.m.cfg.Delivery,
+		Stream:           o.m.cfg.Stream.Name,
+		BatchCompression: o.m.cfg.BatchCompression,
+		Annotate:         o.annotate,
+		Diagnostics:      o.m.cfg.Diagnostics,
 	})
 	if text := errorText(err); text != o.failure && ctx.Err() == nil {
 		if o.failure = text; err != nil {

@@ -15,7 +15,7 @@ import (
 // restarted, the buffer overflows, all at random: what is accepted arrives once
 // and in order, and the numbers agree to the last record.
 func TestChaos(t *testing.T) {
-	ahead, packed := 0, 0
+	ahead, blocks := 0, 0
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1)) // the collector's
@@ -99,13 +99,13 @@ func TestChaos(t *testing.T) {
 					ahead++
 				}
 				if b.Enc != "" {
-					packed++
+					blocks++
 				}
 			}
 			t.Logf("%d logged, %d dropped, %d messages, %d sent again", s.Logged, s.Dropped, c.messages, s.Resent)
 		})
 	}
-	if ahead == 0 || packed == 0 {
-		t.Errorf("%d batches were sent ahead, %d compressed", ahead, packed)
+	if ahead == 0 || blocks == 0 {
+		t.Errorf("%d batches were sent ahead, %d compressed", ahead, blocks)
 	}
 }

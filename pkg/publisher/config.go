@@ -97,9 +97,9 @@ type Config struct {
 	// and grow while acknowledgements take less than 20 ms. The broker's own
 	// limit holds as well.
 	Batch int
-	// BatchCompression is "s2" to compress what a message carries, where that makes it an eighth shorter at least: less for
-	// the network and for a stream to store, at the price of processor time in the worker and the collector, and what is
-	// on its way can be read by this module's programs only. Empty, or "none": messages carry the lines themselves.
+	// BatchCompression is "s2" to compress batches of 1 KiB to 8 MiB where that makes them an eighth shorter at least: less
+	// for the network, and for a stream to store. The price is processor time at both ends, memory for two batches, and
+	// that what is on its way is no text. Empty, or "none": messages carry the lines themselves.
 	BatchCompression string
 	// MaxRecord is the size in bytes beyond which a record is cut. Zero: 256 KiB,
 	// or half the buffer if that is less.
@@ -120,6 +120,7 @@ type Config struct {
 	ackTimeout time.Duration // of tests; 0 is the courier's own
 	probe      time.Duration // of tests; 0 is the prober's own
 	promptAck  time.Duration // of tests; 0 is the window's own
+	drain      time.Duration // of tests; 0 is drainPatience
 }
 
 // withDefaults fills in what the zero values stand for.
@@ -150,9 +151,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Batch == 0 {
 		c.Batch = defaultBatch(c.Delivery)
-	}
-	if c.BatchCompression == "" {
-		c.BatchCompression = "none"
 	}
 	if c.MaxRecord == 0 {
 		c.MaxRecord = max(minMaxRecord, min(DefaultMaxRecord, c.Buffer/2))
@@ -222,9 +220,7 @@ func (c Config) problems() problem.List {
 	if c.Buffer >= minBuffer && c.MaxRecord > c.Buffer/2 {
 		l.Add("LOGBRAID_MAX_RECORD", strconv.Itoa(c.MaxRecord), "more than half of LOGBRAID_BUFFER", "256KiB")
 	}
-	if c.BatchCompression != "none" && c.BatchCompression != record.S2 {
-		l.Add("LOGBRAID_BATCH_COMPRESSION", c.BatchCompression, "neither none nor s2", record.S2)
-	}
+	addCompression(&l, c.BatchCompression)
 	if c.Overflow != Block && c.Overflow != Shed {
 		l.Add("LOGBRAID_OVERFLOW", string(c.Overflow), "neither block nor shed", "block")
 	}
@@ -239,6 +235,12 @@ func (c Config) problems() problem.List {
 		l = append(l, c.Conn.Problems()...)
 	}
 	return l
+}
+
+func addCompression(l *problem.List, s string) {
+	if s != "" && s != "none" && s != record.S2 {
+		l.Add("LOGBRAID_BATCH_COMPRESSION", s, "neither none nor s2", record.S2)
+	}
 }
 
 // maxName bounds an app's and a worker's name, in bytes.

@@ -21,16 +21,16 @@ import (
 // deliveries: they differ in who answers, and in what words (stored.go). One
 // goroutine uses it; it is the only one that calls nc.Publish, which can block.
 type courier struct {
-	link     *link
-	ring     *ring.Ring
-	subject  string
-	stream   string // that stores the batches; "" in direct delivery
-	batch    int    // most bytes in a message, before it is compressed
-	window   window // how many of them now
-	compress bool
-	timeout  time.Duration // first wait for an answer; 0 is 1 s
-	diag     *slog.Logger
-	resent   *atomic.Uint64
+	link    *link
+	ring    *ring.Ring
+	subject string
+	stream  string        // that stores the batches; "" in direct delivery
+	batch   int           // most bytes in a message, before it is compressed
+	window  window        // how many of them now
+	encode  bool          // compress batches
+	timeout time.Duration // first wait for an answer; 0 is 1 s
+	diag    *slog.Logger
+	resent  *atomic.Uint64
 
 	// rejected is told of records that were given up.
 	rejected func(d drops)
@@ -67,8 +67,8 @@ func (c *courier) pack(b record.Batch, lines []byte, slot int) *parcel {
 	b.CRC = record.Checksum(lines)
 	p := &parcel{batch: b, size: len(lines), began: time.Now(), slot: slot}
 	payload := lines
-	if c.compress {
-		block, worth := compress.Pack(c.blocks[slot], lines)
+	if c.encode {
+		block, worth := compress.Encode(c.blocks[slot], lines)
 		if c.blocks[slot] = block; worth {
 			p.batch.Enc, payload = record.S2, block
 		}
@@ -157,10 +157,16 @@ func (c *courier) acknowledged(p *parcel, seq uint64) {
 	c.window.acked(p.size, time.Since(p.began))
 }
 
-// giveUp drops a record that was rejected, or makes a rejected batch go record
+// giveUp drops a record that was rejected, or makes a rejected batch go as it is, then record
 // by record, so that it costs only those that are to blame.
 func (c *courier) giveUp(b record.Batch, reason string) {
 	c.diag.Error("the collector rejects a batch", "first", b.First, "last", b.Last, "count", b.Count, "reason", reason)
+	if b.Enc != "" {
+		// It may be the encoding that cannot be read there. Better no compression than records lost.
+		c.diag.Warn("batches are not compressed any more: the next may go through as they are")
+		c.encode = false
+		return
+	}
 	if b.Count > 1 {
 		c.suspect = b.Last
 		return

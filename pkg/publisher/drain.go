@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/logbraid/logbraid/internal/natsconn"
+	"github.com/logbraid/logbraid/internal/problem"
 	"github.com/logbraid/logbraid/internal/ring"
 	"github.com/logbraid/logbraid/pkg/record"
 )
@@ -41,7 +42,8 @@ type DrainConfig struct {
 	// Diagnostics is as in [Config].
 	Diagnostics *slog.Logger
 
-	own *record.Identity // only the earlier runs of this worker
+	own      *record.Identity // only the earlier runs of this worker
+	progress *atomic.Uint64   // goes up with each acknowledgement; nil: nobody looks
 }
 
 // DrainReport tells what a [Drain] found and did.
@@ -76,6 +78,10 @@ type DrainedRun struct {
 // [*UnackedError] for the file at hand; nothing is lost.
 func Drain(ctx context.Context, cfg DrainConfig) (DrainReport, error) {
 	var report DrainReport
+	var problems problem.List
+	if addCompression(&problems, cfg.BatchCompression); len(problems) > 0 {
+		return report, problems.Err()
+	}
 	if cfg.Diagnostics == nil {
 		cfg.Diagnostics = slog.New(slog.DiscardHandler)
 	}
@@ -223,7 +229,7 @@ func (d *drainer) deliver(ctx context.Context, r *ring.Ring) (DrainedRun, error)
 		stream:   streamOf(d.cfg.Delivery, d.cfg.Stream),
 		batch:    d.cfg.Batch,
 		window:   newWindow(d.cfg.Batch),
-		compress: d.cfg.BatchCompression == record.S2,
+		encode:   d.cfg.BatchCompression == record.S2,
 		diag:     d.cfg.Diagnostics,
 		resent:   new(atomic.Uint64),
 		rejected: func(drops) {}, // Untold knows
@@ -248,8 +254,12 @@ func (d *drainer) deliver(ctx context.Context, r *ring.Ring) (DrainedRun, error)
 
 func (d *drainer) all(ctx context.Context, c *courier) error {
 	for {
-		if sent, err := c.send(ctx.Done()); err != nil || !sent {
+		sent, err := c.send(ctx.Done())
+		if err != nil || !sent {
 			return err
+		}
+		if d.cfg.progress != nil {
+			d.cfg.progress.Add(1)
 		}
 	}
 }
@@ -306,6 +316,7 @@ func (p *Publisher) drainOwn(ctx context.Context) {
 		BatchCompression: p.cfg.BatchCompression,
 		Diagnostics:      p.cfg.Diagnostics,
 		own:              &p.id,
+		progress:         &p.drainProgress,
 	})
 	for _, run := range report.Runs {
 		p.cfg.Diagnostics.Info("delivered what an earlier run had left", "run", run.Identity.Run, "records", run.Sent, "crash", run.Crash)

@@ -1,14 +1,17 @@
 package publisher_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -188,6 +191,12 @@ func TestDrainers(t *testing.T) {
 	noFiles(t, dir)
 }
 
+func TestDrainRefusesSettings(t *testing.T) {
+	if _, err := publisher.Drain(t.Context(), publisher.DrainConfig{Dir: t.TempDir(), BatchCompression: "gzip"}); err == nil || !strings.Contains(err.Error(), "LOGBRAID_BATCH_COMPRESSION") {
+		t.Errorf("drain with gzip: %v", err)
+	}
+}
+
 func TestDrainWithDeadline(t *testing.T) {
 	b := startBroker(t)
 	dir := t.TempDir()
@@ -261,6 +270,7 @@ func TestCloseAwaitsTheDrain(t *testing.T) {
 	})
 	cfg := config(b)
 	cfg.Worker, cfg.BufferDir = earlier.Worker, dir
+	publisher.SetDrainPatience(&cfg, limit)
 	p := open(t, cfg)
 	p.Named("test").Info("hello")
 	mustClose(t, p)
@@ -271,39 +281,59 @@ func TestCloseAwaitsTheDrain(t *testing.T) {
 	noFiles(t, dir)
 }
 
-// It waits no longer than Close may, and what it leaves stays for the next start.
+// It waits no longer than Close may, nor for a file that nobody takes, and what it leaves stays for the next start.
 func TestCloseGivesTheDrainUp(t *testing.T) {
-	b := startBroker(t)
-	dir := t.TempDir()
-	earlier := record.Identity{App: "etl", Worker: "w1", Run: "0000000000"}
-	left(t, dir, earlier)
-	c := collect(t, b, func(_ int, batch record.Batch, _ []byte) fate {
-		if batch.Run == earlier.Run {
-			return loseMessage
-		}
-		return commit
-	})
-	cfg := config(b)
-	cfg.Worker, cfg.BufferDir = earlier.Worker, dir
-	p := open(t, cfg)
-	p.Named("test").Info("hello")
-	c.await("records of both", func() bool { return c.messages > 1 })
-	ctx, cancel := context.WithCancel(within(t, limit))
-	defer cancel()
-	closed := make(chan error)
-	go func() { closed <- p.Close(ctx) }()
-	// Its own run is over when its file is gone.
-	for path := filepath.Join(dir, ring.FileName(p.Identity())); ctx.Err() == nil; time.Sleep(time.Millisecond) {
-		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-			cancel()
-		}
-	}
-	if err := <-closed; err != nil {
-		t.Errorf("close, with all of its own delivered: %v", err)
-	}
-	c.check(p)
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 || entries[0].Name() != ring.FileName(earlier) {
-		t.Errorf("left: %v, %v", entries, err)
+	for name, c := range map[string]struct {
+		patience time.Duration
+		cancel   bool
+	}{
+		"the time of Close is over": {limit, true},
+		"nobody takes it":           {10 * time.Millisecond, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := startBroker(t)
+			dir := t.TempDir()
+			earlier := record.Identity{App: "etl", Worker: "w1", Run: "0000000000"}
+			left(t, dir, earlier)
+			var taken atomic.Bool
+			coll := collect(t, b, func(_ int, batch record.Batch, _ []byte) fate {
+				if batch.Run == earlier.Run && !taken.Load() {
+					return loseMessage
+				}
+				return commit
+			})
+			cfg := config(b)
+			cfg.Worker, cfg.BufferDir = earlier.Worker, dir
+			publisher.SetDrainPatience(&cfg, c.patience)
+			diagnostics := new(bytes.Buffer)
+			cfg.Diagnostics = slog.New(slog.NewTextHandler(diagnostics, nil))
+			p := open(t, cfg)
+			p.Named("test").Info("hello")
+			coll.await("the earlier run's record", func() bool {
+				return slices.ContainsFunc(coll.batches, func(b record.Batch) bool { return b.Run == earlier.Run })
+			})
+			ctx, cancel := context.WithCancel(within(t, limit))
+			defer cancel()
+			if c.cancel {
+				go func() {
+					<-p.SenderEnded()
+					cancel()
+				}()
+			}
+			if err := p.Close(ctx); err != nil {
+				t.Errorf("close, with all of its own delivered: %v", err)
+			}
+			mustClose(t, p) // returns when everything has ended
+			coll.check(p)
+			if !strings.Contains(diagnostics.String(), "kept for the next start") {
+				t.Errorf("diagnostics: %s", diagnostics)
+			}
+			taken.Store(true)
+			if report := drain(t, dir, b); len(report.Runs) != 1 || report.InUse != 0 || report.Runs[0].Identity != earlier {
+				t.Errorf("drained afterwards: %+v", report)
+			}
+			noFiles(t, dir)
+		})
 	}
 }
 

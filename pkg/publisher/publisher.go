@@ -60,6 +60,8 @@ type Publisher struct {
 
 	stopDrain context.CancelFunc
 	drained   chan struct{} // the drainer of orphans has ended
+
+	drainProgress atomic.Uint64 // goes up with each acknowledgement that the drainer gets
 }
 
 // New starts a publisher. The connection is made in the background: a broker
@@ -129,7 +131,7 @@ func (p *Publisher) start() (err error) {
 		stream:   streamOf(p.cfg.Delivery, p.cfg.Stream),
 		batch:    p.cfg.Batch,
 		window:   w,
-		compress: p.cfg.BatchCompression == record.S2,
+		encode:   p.cfg.BatchCompression == record.S2,
 		timeout:  p.cfg.ackTimeout,
 		diag:     p.cfg.Diagnostics,
 		resent:   &p.resent,
@@ -207,8 +209,8 @@ func (p *Publisher) flushNow() {
 }
 
 // Close delivers what is in the buffer, tells the collector that the run is over,
-// and ends the publisher; while it is connected, it also delivers what earlier runs
-// of the worker have left in BufferDir. From its beginning on, records are refused and counted,
+// and ends the publisher. What earlier runs of the worker have left in BufferDir is
+// delivered, too, as long as that gets on. From its beginning on, records are refused and counted,
 // and Flush returns ErrClosed.
 //
 // If ctx ends before everything is acknowledged, Close returns an [*UnackedError].

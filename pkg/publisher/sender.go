@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"time"
 )
 
@@ -70,11 +71,12 @@ func (p *Publisher) rouse() {
 	}
 }
 
-// finish ends what New began, after the sender: the crash output, the ring, the
-// drainer, the connection. A ring file stays unless the run was ended.
+// finish ends what New began, after the sender: the drainer, the connection, the
+// crash output, the ring. A ring file stays unless the run was ended.
 func (p *Publisher) finish() {
 	defer close(p.finished)
 	<-p.done
+	p.awaitDrain()
 	p.crash.close()
 	if p.ended {
 		p.complain("remove buffer", p.ring.Remove())
@@ -82,17 +84,25 @@ func (p *Publisher) finish() {
 		p.ring.Seal() // tells whoever drains the file that this was no sudden death
 		p.complain("close buffer", p.ring.Close())
 	}
-	p.awaitDrain()
 	p.nc.Close()
 }
 
-// awaitDrain lets the drainer have the rest of Close's time: a worker that is shorter than the delivery of what its earlier
+// drainPatience is how long the drainer may go without an acknowledgement while Close waits for it: what the next answer takes
+// when one was lost. A file that nobody takes any more must not hold up every end of every run.
+const drainPatience = 2 * time.Second
+
+// awaitDrain lets the drainer go on in Close's time: a worker that is shorter than the delivery of what its earlier
 // runs have left would never come to the end of it, however often it is started.
 func (p *Publisher) awaitDrain() {
-	if p.nc.IsConnected() {
+	for before, waiting := p.drainProgress.Load(), true; waiting; {
 		select {
 		case <-p.drained:
+			waiting = false
 		case <-p.abort:
+			waiting = false
+		case <-time.After(cmp.Or(p.cfg.drain, drainPatience)):
+			now := p.drainProgress.Load()
+			waiting, before = now != before, now
 		}
 	}
 	p.stopDrain()

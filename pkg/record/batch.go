@@ -42,7 +42,7 @@ type Batch struct {
 	End     bool
 }
 
-// S2 is the encoding of a payload that is a block in the format of github.com/klauspost/compress/s2.
+// S2 is the encoding of a payload that is one block in the format of github.com/klauspost/compress/s2.
 const S2 = "s2"
 
 const (

@@ -84,6 +84,13 @@ var mutants = []mutant{
 		in:   "./pkg/collector", tests: "TestMessagesThatLie",
 	},
 	{
+		name: "blocks of a group are decoded into one place", rule: "lines stay until the group is filled",
+		file: "pkg/collector/check.go",
+		from: "	lines, err := compress.Decode(w.decoded[used:], m.data)",
+		to:   "	used = 0\n	lines, err := compress.Decode(w.decoded[used:], m.data)",
+		in:   "./pkg/collector", tests: "TestCompressed",
+	},
+	{
 		name: "recovery does not truncate", rule: "I6: after recovery a file is exactly the committed prefix",
 		file: "internal/logfile/settle.go",
 		from: "	if size <= st.length {\n		return nil\n	}",

@@ -126,7 +126,7 @@ func takeUp(ctx context.Context, cfg publisher.Config, own record.Identity) {
 		return
 	}
 	report, err := publisher.Drain(ctx, publisher.DrainConfig{
-		Dir: cfg.BufferDir, Conn: cfg.Conn, Delivery: cfg.Delivery, Stream: cfg.Stream, Diagnostics: cfg.Diagnostics,
+		Dir: cfg.BufferDir, Conn: cfg.Conn, Delivery: cfg.Delivery, Stream: cfg.Stream, BatchCompression: cfg.BatchCompression, Diagnostics: cfg.Diagnostics,
 		Only: func(id record.Identity) bool { return id.App == own.App && id.Worker != own.Worker },
 	})
 	for _, r := range report.Runs {
