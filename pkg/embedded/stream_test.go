@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/logbraid/logbraid/pkg/collector"
 	"github.com/logbraid/logbraid/pkg/publisher"
@@ -218,5 +219,43 @@ func TestStreamRoom(t *testing.T) {
 	t.Logf("%d messages, %d bytes, %d of them lines: %.0f bytes more for each", state.Msgs, state.Bytes, lines, each)
 	if state.Msgs != records || each < 150 || each > 250 {
 		t.Errorf("%d messages, %.0f bytes for each beside the line; want %d and about 200", state.Msgs, each, records)
+	}
+}
+
+// With BatchCompression the stream holds blocks, of workers and of publishers in this process.
+func TestStreamCompressed(t *testing.T) {
+	cfg := streamed(t.TempDir())
+	cfg.BatchCompression = "s2"
+	cfg.Stream.Keep = "1h"
+	m := start(t, cfg)
+	own, err := m.Publisher("own")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const records, size = 100, 3_000
+	for _, p := range []*publisher.Publisher{streamWorker(t, m, "w1"), own} {
+		for range records {
+			p.Named("x").Info(strings.Repeat("row loaded ", size/11))
+		}
+		if err := p.Close(bounded(t)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	js, err := jetstream.New(m.conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := js.Stream(bounded(t), "LOGS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state := st.CachedInfo().State; state.Msgs < 4 || state.Bytes > records*size {
+		t.Errorf("the stream takes %d bytes in %d messages for %d records of %d", state.Bytes, state.Msgs, 2*records, size)
+	}
+	if err := m.Close(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	if n, own := len(said(t, cfg.Dir, "w1")), len(said(t, cfg.Dir, "own")); n != records || own != records {
+		t.Errorf("%d and %d records in the log", n, own)
 	}
 }
