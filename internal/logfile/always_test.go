@@ -1,0 +1,190 @@
+package logfile
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+)
+
+// TestAlwaysShares: while one fsync is under way the writer goes on, nothing is
+// acknowledged, and all that waits shares the next one.
+func TestAlwaysShares(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newDisk().mount()
+		var g gate
+		m.syncing = g.syncing
+		s, f := openLive(t, m, Options{FSync: Always})
+		var r results
+		commit := func(name string) {
+			f.Append([]byte(name + "\n"))
+			s.Commit(Commit{Runs: []RunDelta{{"r", Run{Last: 1}}}}, r.done(name))
+		}
+		commit("a")
+		synctest.Wait()
+		before := g.count(logDir + "/app.log")
+		release := g.block()
+		commit("b")
+		synctest.Wait()
+		for i := range 10 {
+			commit(fmt.Sprint(i)) // does not wait for the fsync
+		}
+		synctest.Wait()
+		if got := r.String(); got != "a ok" {
+			t.Fatalf("acknowledged before it was on the disk: %s", got)
+		}
+		release()
+		synctest.Wait()
+		if got := r.String(); got != "a ok, b ok, 0 ok, 1 ok, 2 ok, 3 ok, 4 ok, 5 ok, 6 ok, 7 ok, 8 ok, 9 ok" {
+			t.Fatal(got)
+		}
+		if n := g.count(logDir+"/app.log") - before; n != 2 {
+			t.Errorf("%d fsyncs for 11 commits, want 2", n)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestAlwaysBounded: no more than so many commits are under way.
+func TestAlwaysBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newDisk().mount()
+		var g gate
+		m.syncing = g.syncing
+		s, f := openLive(t, m, Options{FSync: Always})
+		release := g.block()
+		var r results
+		done := make(chan struct{})
+		written := 0
+		go func() {
+			defer close(done)
+			for range 500 {
+				f.Append([]byte("x\n"))
+				s.Commit(Commit{}, r.done(""))
+				written++
+			}
+		}()
+		synctest.Wait()
+		if written > 2*inFlight {
+			t.Errorf("%d commits under way", written)
+		}
+		release()
+		<-done
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(r.String(), "ok"); n != 500 {
+			t.Errorf("%d acknowledged", n)
+		}
+	})
+}
+
+// TestAlwaysFails: when an fsync fails, everything behind it fails, what was on
+// the disk stays, and after Resume it goes on from there.
+func TestAlwaysFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newDisk().mount()
+		var g gate
+		m.syncing = g.syncing
+		s, f := openLive(t, m, Options{FSync: Always})
+		var r results
+		seq := uint64(0)
+		commit := func(name string) {
+			seq++
+			f.Append([]byte(name + "\n"))
+			s.Commit(Commit{Runs: []RunDelta{{"r", Run{Last: seq}}}}, r.done(name))
+		}
+		commit("a")
+		commit("b")
+		synctest.Wait()
+		release := g.block()
+		m.set(func(_ int, call, _ string) outcome {
+			if call == "sync" {
+				return outcome{err: syscall.EIO}
+			}
+			return outcome{}
+		})
+		commit("c")
+		commit("d")
+		commit("e")
+		release()
+		synctest.Wait()
+		m.set(nil)
+		commit("f") // the disk works again, but this one builds on what failed
+		synctest.Wait()
+		if got := r.String(); got != "a ok, b ok, c rolled back, d rolled back, e rolled back, f rolled back" {
+			t.Fatal(got)
+		}
+		table, err := s.Resume()
+		if err != nil || table["r"].Last != 2 {
+			t.Fatal(table, err)
+		}
+		seq = 2
+		commit("again")
+		synctest.Wait()
+		if got := string(m.disk.file(logDir + "/app.log").data); got != "a\nb\nagain\n" {
+			t.Errorf("%q", got)
+		}
+		m.kill()
+		_ = s.Close() // of a dead process: ends the goroutines, and no more
+		s, _ = openLive(t, m.disk.mount(), Options{FSync: Always})
+		if got := s.Runs()["r"].Last; got != 3 {
+			t.Errorf("table says %d", got)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// TestFailureKeepsOrder: a commit that fails while it is written is told after
+// those before it, which are still on their way.
+func TestFailureKeepsOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newDisk().mount()
+		var g gate
+		m.syncing = g.syncing
+		s, f := openLive(t, m, Options{FSync: Always})
+		var r results
+		commit := func(name string) {
+			f.Append([]byte(name + "\n"))
+			s.Commit(Commit{}, r.done(name))
+		}
+		commit("a")
+		synctest.Wait()
+		release := g.block()
+		commit("b")
+		synctest.Wait()
+		m.set(func(_ int, call, _ string) outcome {
+			if call == "write" {
+				return outcome{err: syscall.ENOSPC, part: true}
+			}
+			return outcome{}
+		})
+		commit("c")
+		m.set(nil)
+		commit("d")
+		synctest.Wait()
+		if got := r.String(); got != "a ok" {
+			t.Fatal(got)
+		}
+		release()
+		synctest.Wait()
+		if got := r.String(); got != "a ok, b ok, c failed, d rolled back" {
+			t.Fatal(got)
+		}
+		if _, err := s.Resume(); err != nil {
+			t.Fatal(err)
+		}
+		commit("e")
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(m.disk.file(logDir + "/app.log").data); got != "a\nb\ne\n" {
+			t.Errorf("%q", got)
+		}
+	})
+}
