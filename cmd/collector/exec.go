@@ -36,8 +36,9 @@ environment, and publishes beside that.
 
 Signals are passed on to the command. What could not be delivered when it ends
 stays in the buffer directory (by default $XDG_STATE_HOME/logbraid, which is
-~/.local/state/logbraid), and is sent by the next start with the same app and
-worker, which ends when it is, within --close-timeout, or by "collector drain".
+~/.local/state/logbraid). It is sent by "collector drain", or by the next start
+with the same app and worker, which waits for that when its command has ended,
+for --close-timeout at most.
 
 The exit code is the command's (128 + N for signal N, 126 and 127 if it cannot
 be run), or 2 when something is wrong with the settings.`,
