@@ -18,7 +18,8 @@ const (
 	maxRejectedFile    = 64 << 20
 )
 
-// reject keeps a message aside, with its lines, or its payload where there is no making lines of it. It does not touch the log or the run's progress; the publisher is told.
+// reject keeps a message aside, with its lines, or its payload where there is no making lines of it. It does not touch
+// the log or the run's progress; the publisher is told.
 func (w *writer) reject(g *group, m *message, b record.Batch, lines []byte, reason error) error {
 	if w.rejected == nil {
 		f, err := w.paths.reserve(rejectedName, logfile.FileOptions{Rotate: maxRejectedFile, Keep: 1})
