@@ -1,10 +1,8 @@
 package record
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"strconv"
 	"strings"
 )
@@ -50,11 +48,6 @@ const (
 	maxSeq      = 1<<63 - 1 // leaves room for sums
 	maxHeader   = 512
 )
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// Checksum returns the CRC-32C of p.
-func Checksum(p []byte) uint32 { return crc32.Checksum(p, castagnoli) }
 
 // AppendHeader appends the header's value.
 func (b Batch) AppendHeader(dst []byte) []byte {
@@ -210,65 +203,4 @@ func parseCRC(s string) (uint32, error) {
 	}
 	n, err := strconv.ParseUint(s, 16, 32)
 	return uint32(n), err
-}
-
-// Check reports how the lines of a batch, decoded, differ from what b says of them. tail is what [AppendTail] makes of
-// the identity that the subject and b name: each line must end with it, its seq and a brace. The
-// seqs must strictly increase from First to Last, and each line must begin as ours do. It looks at
-// both ends of a line only; what is between them the CRC vouches for.
-func (b Batch) Check(payload, tail []byte) error {
-	if crc := Checksum(payload); crc != b.CRC {
-		return fmt.Errorf("check batch: crc is %08x, header says %08x", crc, b.CRC)
-	}
-	if b.End {
-		if len(payload) != 0 {
-			return errors.New("check batch: an end with a payload")
-		}
-		return nil
-	}
-	var n int
-	var last uint64
-	for len(payload) > 0 {
-		end := bytes.IndexByte(payload, '\n')
-		if end < 0 {
-			return fmt.Errorf("check batch: line %d has no newline", n+1)
-		}
-		line := payload[:end]
-		payload = payload[end+1:]
-		n++
-		if level, _ := scanLevel(line); level == 0 {
-			return fmt.Errorf("check batch: line %d does not begin as a record", n)
-		}
-		seq, ok := scanEnd(line, tail)
-		if !ok {
-			return fmt.Errorf("check batch: line %d does not end with the identity of its run", n)
-		}
-		if n == 1 && seq != b.First || seq <= last || seq > b.Last {
-			return fmt.Errorf("check batch: line %d has seq %d, header says %d to %d", n, seq, b.First, b.Last)
-		}
-		last = seq
-	}
-	if n != b.Count || last != b.Last {
-		return fmt.Errorf("check batch: %d lines up to %d, header says %d up to %d", n, last, b.Count, b.Last)
-	}
-	return nil
-}
-
-// scanEnd reads the seq between tail and the closing brace.
-func scanEnd(line, tail []byte) (uint64, bool) {
-	end := len(line) - 1
-	if end < 0 || line[end] != '}' {
-		return 0, false
-	}
-	i := end
-	var seq, pow uint64 = 0, 1
-	for i > 0 && end-i < 19 && '0' <= line[i-1] && line[i-1] <= '9' {
-		i--
-		seq += uint64(line[i]-'0') * pow
-		pow *= 10
-	}
-	if i == end || line[i] == '0' || !bytes.HasSuffix(line[:i], tail) {
-		return 0, false
-	}
-	return seq, true
 }
