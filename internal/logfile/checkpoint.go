@@ -1,8 +1,6 @@
 package logfile
 
-import "hash/crc32"
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+import "github.com/logbraid/logbraid/internal/crc"
 
 // checkpoint is one entry of the journal in memory.
 type checkpoint struct {
@@ -59,7 +57,7 @@ const shortTail = 4096
 
 // tailOf is the tail of a file that ends in p.
 func tailOf(p []byte) tail {
-	return tail{length: uint32(len(p)), crc: crc32.Checksum(p, castagnoli)}
+	return tail{length: uint32(len(p)), crc: crc.Sum(p)}
 }
 
 // add makes c say what a later checkpoint says as well.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/logbraid/logbraid/internal/crc"
 )
 
 // HeaderName is the NATS header that carries a [Batch].
@@ -48,6 +50,9 @@ const (
 	maxSeq      = 1<<63 - 1 // leaves room for sums
 	maxHeader   = 512
 )
+
+// Checksum returns the CRC-32C of p.
+func Checksum(p []byte) uint32 { return crc.Sum(p) }
 
 // AppendHeader appends the header's value.
 func (b Batch) AppendHeader(dst []byte) []byte {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+
+	"github.com/logbraid/logbraid/internal/crc"
 )
 
 // Check reports how the lines of a batch, decoded, differ from what b says of them. tail is what [AppendTail] makes of
@@ -11,15 +13,16 @@ import (
 // seqs must strictly increase from First to Last, and each line must begin as ours do. It looks at
 // both ends of a line only; what is between them the CRC vouches for.
 func (b Batch) Check(payload, tail []byte) error {
-	var crc uint32
+	var sum uint32
 	lines := lineCheck{batch: b, tail: tail}
 	for at := 0; at < len(payload); {
-		sum, n := sumNext(crc, payload[at:])
+		var n int
+		sum, n = crc.Next(sum, payload[at:])
 		lines.next(payload[:at+n], at) // while they are in the cache
-		crc, at = sum, at+n
+		at += n
 	}
-	if crc != b.CRC {
-		return fmt.Errorf("check batch: crc is %08x, header says %08x", crc, b.CRC)
+	if sum != b.CRC {
+		return fmt.Errorf("check batch: crc is %08x, header says %08x", sum, b.CRC)
 	}
 	if b.End {
 		if len(payload) != 0 {

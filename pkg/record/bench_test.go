@@ -1,7 +1,6 @@
 package record
 
 import (
-	"hash/crc32"
 	"strings"
 	"testing"
 	"time"
@@ -84,28 +83,6 @@ func BenchmarkBatchCheck(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/record")
-}
-
-// What Checksum is for: memory that no near cache holds, as with a batch that comes from another process.
-func BenchmarkChecksum(b *testing.B) {
-	const batch = 1 << 20
-	memory := make([]byte, 64*batch)
-	for i := range memory {
-		memory[i] = byte(i)
-	}
-	for name, sum := range map[string]func([]byte) uint32{
-		"ours":       Checksum,
-		"hash-crc32": func(p []byte) uint32 { return crc32.Checksum(p, castagnoli) },
-	} {
-		b.Run(name, func(b *testing.B) {
-			b.SetBytes(batch)
-			at := 0
-			for b.Loop() {
-				sum(memory[at : at+batch])
-				at = (at + batch) % len(memory)
-			}
-		})
-	}
 }
 
 func BenchmarkText(b *testing.B) {
