@@ -71,9 +71,9 @@ var mutants = []mutant{
 	},
 	{
 		name: "the checksum is not compared", rule: "a message that lies is not written",
-		file: "pkg/record/batch.go",
-		from: "crc != b.CRC {",
-		to:   "crc != b.CRC && crc == 0 {",
+		file: "pkg/record/batch_check.go",
+		from: "sum != b.CRC {",
+		to:   "sum != b.CRC && crc == 0 {",
 		in:   "./pkg/collector", tests: "TestMessagesThatLie",
 	},
 	{
