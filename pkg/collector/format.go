@@ -12,7 +12,7 @@ import (
 )
 
 // A renderer appends to dst what a handler writes for one record; line is without its newline. nil stands
-// for "as it is". The writer calls it, but for what is rendered aside.
+// for "as it is". Each handler has its own, and one goroutine at a time calls it: the writer, but for what is rendered aside.
 type renderer func(dst, line []byte) []byte
 
 // newRenderer returns the renderer of a format that the plan has found to exist. failed counts the records that
@@ -22,7 +22,8 @@ func newRenderer(format string, formats map[string]logrus.Formatter, failed *ato
 	case "json":
 		return nil
 	case "text":
-		return appendPlainText
+		var text record.TextAppender
+		return func(dst, line []byte) []byte { return text.Append(dst, line, record.TextOptions{}) }
 	}
 	f := formats[format]
 	return func(dst, line []byte) []byte {

@@ -87,11 +87,12 @@ func BenchmarkBatchCheck(b *testing.B) {
 
 func BenchmarkText(b *testing.B) {
 	l := line(7, func(l *Line) { benchLine(l, time.Now()) })
+	var text TextAppender
 	var buf []byte
 	b.SetBytes(int64(len(l)))
 	b.ReportAllocs()
 	for b.Loop() {
-		buf = AppendText(buf[:0], l, TextOptions{})
+		buf = text.Append(buf[:0], l, TextOptions{})
 	}
 }
 

@@ -2,6 +2,7 @@ package record
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -45,11 +46,28 @@ func TestTextMemoryChangesNothing(t *testing.T) {
 		lines = append(lines, append(append([]byte(nil), whole[:len(whole)-len("1}\n")]...), end...))
 	}
 	random := rand.New(rand.NewPCG(5, 6))
+	keys := []string{"rows", "row", "rows2", "table", "a b", "level", "caller", "ünï", "k\n", strings.Repeat("k", maxTextKey-5), strings.Repeat("k", maxTextKey-4), strings.Repeat("k", 200)}
+	for range 300 {
+		lines = append(lines, line(1+random.Uint64N(1000), func(l *Line) {
+			for range random.IntN(maxTextKeys + 5) {
+				switch key := keys[random.IntN(len(keys))]; random.IntN(4) {
+				case 0:
+					l.Int(key, -random.Int64N(1e6))
+				case 1:
+					l.Str(key, badText[random.IntN(len(badText))])
+				case 2:
+					l.Bool(key, true)
+				default:
+					l.Str(key, "orders")
+				}
+			}
+		}))
+	}
 	for _, o := range []TextOptions{{}, {Color: true, Stack: true}, {Color: true, Worker: "\x1b[35m"}} {
-		var used textMemory
+		var used TextAppender
 		for range 5000 {
 			line := lines[random.IntN(len(lines))]
-			if got, want := string(used.appendText(nil, line, o)), string(new(textMemory).appendText(nil, line, o)); got != want {
+			if got, want := string(used.Append(nil, line, o)), string(new(textMemory).appendText(nil, line, o)); got != want {
 				t.Fatalf("%s\n got %s\nwant %s", line, got, want)
 			}
 		}
