@@ -22,6 +22,7 @@ type overflow struct {
 	ring    *ring.Ring
 	block   bool
 	timeout time.Duration
+	rest    time.Duration
 	diag    *slog.Logger
 	closing <-chan struct{}
 
@@ -29,7 +30,7 @@ type overflow struct {
 	shedding atomic.Bool
 
 	gate    chan struct{} // holds one: the call that waits in front; the others stand behind, in order
-	waiting atomic.Bool   // there is one in front
+	waiting atomic.Int64  // since when it waits, Unix nanoseconds; 0: there is none in front
 	room    chan struct{} // the sender gave back room
 	since   atomic.Int64  // when the wait without progress began, Unix nanoseconds; 0: there was progress
 
@@ -39,6 +40,14 @@ type overflow struct {
 	outage outage
 	toldAt time.Time
 }
+
+// A call that waits rests until half of the buffer is free, or for a moment: a program that goes on for each message that is
+// acknowledged, a few milliseconds long, and waits again, spends a good part of its time on going to sleep and waking up. Go's
+// monitor thread alone wakes fifty times whenever a process that was idle has something to do.
+const (
+	roomy   = 50 // percent in use
+	maxRest = 50 * time.Millisecond
+)
 
 // drops are records that were dropped, with the range of their seqs.
 type drops struct {
@@ -80,6 +89,7 @@ func newOverflow(r *ring.Ring, cfg Config, closing <-chan struct{}) *overflow {
 		closing: closing,
 		gate:    make(chan struct{}, 1),
 		room:    make(chan struct{}, 1),
+		rest:    min(maxRest, cfg.BlockTimeout/4),
 	}
 	o.shedding.Store(!o.block)
 	return o
@@ -135,13 +145,14 @@ func (o *overflow) wait(level record.Level, body []byte) error {
 	case <-o.closing:
 		return o.last(level, body)
 	}
-	o.waiting.Store(true)
-	defer o.waiting.Store(false)
-	for !o.shedding.Load() {
+	now := time.Now()
+	rested := now.Add(o.rest)
+	o.waiting.Store(now.UnixNano())
+	defer o.waiting.Store(0)
+	for ; !o.shedding.Load(); now = time.Now() {
 		if _, err := o.ring.Append(body, 100); !errors.Is(err, ring.ErrFull) {
 			return err
 		}
-		now := time.Now()
 		// The sender may clear since at any time: then the wait begins anew.
 		o.since.CompareAndSwap(0, now.UnixNano())
 		until := end
@@ -150,12 +161,19 @@ func (o *overflow) wait(level record.Level, body []byte) error {
 				until = t
 			}
 		}
+		resting := now.Before(rested) && rested.Before(until)
+		if resting {
+			until = rested
+		}
 		timer.Reset(until.Sub(now))
 		select {
 		case <-o.room:
 		case <-timer.C:
+			if resting {
+				continue // there may be room that was not worth waking up for
+			}
 			// Unless there was progress and a time of its own is left.
-			if now = time.Now(); o.since.Load() != 0 || !now.Before(end) {
+			if o.since.Load() != 0 || !time.Now().Before(end) {
 				o.giveUp()
 			}
 		case <-o.closing:
@@ -239,7 +257,7 @@ func (o *overflow) progressed() {
 	if o.since.Load() != 0 {
 		o.since.Store(0)
 	}
-	if o.waiting.Load() {
+	if since := o.waiting.Load(); since != 0 && (o.ring.Fill() <= roomy || time.Since(time.Unix(0, since)) >= o.rest) {
 		select {
 		case o.room <- struct{}{}:
 		default:

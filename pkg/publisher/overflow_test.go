@@ -22,13 +22,19 @@ type harness struct {
 
 func newHarness(t *testing.T, mode Overflow) *harness {
 	t.Helper()
+	return newHarnessWith(t, Config{Overflow: mode, BlockTimeout: 5 * time.Second})
+}
+
+func newHarnessWith(t *testing.T, cfg Config) *harness {
+	t.Helper()
 	r, err := ring.New(64<<10, record.Identity{App: "etl", Worker: "w3", Run: "4fK9xQ2LmP"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.Close() })
 	closing := make(chan struct{})
-	o := newOverflow(r, Config{Overflow: mode, BlockTimeout: 5 * time.Second, Diagnostics: slog.New(slog.DiscardHandler)}, closing)
+	cfg.Diagnostics = slog.New(slog.DiscardHandler)
+	o := newOverflow(r, cfg, closing)
 	return &harness{overflow: o, t: t, closing: closing}
 }
 
@@ -197,6 +203,41 @@ func TestBlockBoundsEachCall(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	})
+}
+
+// A call that waits rests until half of the buffer is free, but not for longer than a moment if there is room at all.
+func TestBlockedCallRests(t *testing.T) {
+	const all = 1 << 20
+	for _, c := range []struct {
+		name    string
+		timeout time.Duration
+		at      time.Duration // when there is an acknowledgement
+		records int
+		want    time.Duration // how long the call waits
+	}{
+		{"a little is freed at once", 5 * time.Second, time.Millisecond, 2, maxRest},
+		{"a little is freed later", 5 * time.Second, maxRest + time.Millisecond, 2, maxRest + time.Millisecond},
+		{"much is freed", 5 * time.Second, time.Millisecond, all, time.Millisecond},
+		{"little time", 40 * time.Millisecond, time.Millisecond, 2, 10 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHarnessWith(t, Config{Overflow: Block, BlockTimeout: c.timeout})
+				h.fill()
+				start := time.Now()
+				time.AfterFunc(c.at, func() { h.ack(c.records) })
+				if err := h.log(record.Info); err != nil {
+					t.Fatal(err)
+				}
+				if d := time.Since(start); d != c.want {
+					t.Errorf("the call waited %v, not %v", d, c.want)
+				}
+				if s := h.ring.Stats(); s.Drops() != 0 || h.shedding.Load() {
+					t.Errorf("%+v", s)
+				}
+			})
+		})
+	}
 }
 
 func TestBlockEndsWithClose(t *testing.T) {
