@@ -45,7 +45,8 @@ const (
 type Overflow string
 
 const (
-	// Block waits for room, up to BlockTimeout once per outage, then sheds.
+	// Block waits for room, up to BlockTimeout once per outage, then sheds. A call that waits goes on when half of the buffer is
+	// free, or after 50 ms at most when there is room for its record.
 	Block Overflow = "block"
 	// Shed never waits for room: trace and debug go first, then info; warn and above keep
 	// the last part of the buffer.
