@@ -1,6 +1,12 @@
 package logfile
 
-import "github.com/logbraid/logbraid/internal/crc"
+import (
+	"hash/crc32"
+
+	"github.com/logbraid/logbraid/pkg/record"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // checkpoint is one entry of the journal in memory.
 type checkpoint struct {
@@ -57,7 +63,7 @@ const shortTail = 4096
 
 // tailOf is the tail of a file that ends in p.
 func tailOf(p []byte) tail {
-	return tail{length: uint32(len(p)), crc: crc.Sum(p)}
+	return tail{length: uint32(len(p)), crc: record.Checksum(p)}
 }
 
 // add makes c say what a later checkpoint says as well.

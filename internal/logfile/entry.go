@@ -3,10 +3,9 @@ package logfile
 import (
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"math"
 	"time"
-
-	"github.com/logbraid/logbraid/internal/crc"
 )
 
 // An entry of the journal. All integers are little endian.
@@ -59,8 +58,8 @@ func appendEntry(dst []byte, c *checkpoint) []byte {
 	binary.LittleEndian.PutUint32(header[4:], uint32(len(payload)))
 	binary.LittleEndian.PutUint64(header[8:], c.number)
 	binary.LittleEndian.PutUint64(header[16:], c.previous)
-	binary.LittleEndian.PutUint32(header[24:], crc.Sum(header[:24]))
-	binary.LittleEndian.PutUint32(header[28:], crc.Sum(payload))
+	binary.LittleEndian.PutUint32(header[24:], crc32.Checksum(header[:24], castagnoli))
+	binary.LittleEndian.PutUint32(header[28:], crc32.Checksum(payload, castagnoli))
 	return dst
 }
 
@@ -175,7 +174,7 @@ func decodeEntry(data []byte) (*checkpoint, int, error) {
 		return nil, 0, errCutEntry
 	}
 	header := data[:entryHeader]
-	if crc.Sum(header[:24]) != binary.LittleEndian.Uint32(header[24:]) {
+	if crc32.Checksum(header[:24], castagnoli) != binary.LittleEndian.Uint32(header[24:]) {
 		return nil, 0, errBadEntry
 	}
 	length := binary.LittleEndian.Uint32(header[4:])
@@ -186,7 +185,7 @@ func decodeEntry(data []byte) (*checkpoint, int, error) {
 		return nil, 0, errCutEntry
 	}
 	payload := data[entryHeader : entryHeader+int(length)]
-	if crc.Sum(payload) != binary.LittleEndian.Uint32(header[28:]) {
+	if crc32.Checksum(payload, castagnoli) != binary.LittleEndian.Uint32(header[28:]) {
 		return nil, 0, errBadEntry
 	}
 	c := &checkpoint{

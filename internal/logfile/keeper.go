@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
@@ -13,8 +14,6 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-
-	"github.com/logbraid/logbraid/internal/crc"
 )
 
 // keeper compresses rotated files and removes what retention says, in a
@@ -376,7 +375,7 @@ func (k *keeper) copy(w io.Writer, r io.Reader) (content, error) {
 		n, err := r.Read(p)
 		if n > 0 {
 			c.length += int64(n)
-			c.crc = crc.Update(c.crc, p[:n])
+			c.crc = crc32.Update(c.crc, castagnoli, p[:n])
 			if _, err := w.Write(p[:n]); err != nil {
 				return c, err
 			}

@@ -3,11 +3,10 @@ package logfile
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
-
-	"github.com/logbraid/logbraid/internal/crc"
 )
 
 // settler brings what is on the disk to what a checkpoint says (I6). It is used
@@ -144,7 +143,7 @@ func (c *place) look(d *folder, st *fileState) error {
 
 // endsIn reports whether the bytes before length have the checksum of t.
 func endsIn(h Handle, length int64, t tail) (bool, error) {
-	var sum uint32
+	var crc uint32
 	p := make([]byte, min(int64(t.length), 256<<10))
 	for at := length - int64(t.length); at < length; {
 		n, err := h.ReadAt(p[:min(int64(len(p)), length-at)], at)
@@ -154,10 +153,10 @@ func endsIn(h Handle, length int64, t tail) (bool, error) {
 			}
 			return false, err
 		}
-		sum = crc.Update(sum, p[:n])
+		crc = crc32.Update(crc, castagnoli, p[:n])
 		at += int64(n)
 	}
-	return sum == t.crc, nil
+	return crc == t.crc, nil
 }
 
 // active brings the generation that a checkpoint says is being written into that

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"github.com/logbraid/logbraid/internal/crc"
 )
 
 // HeaderName is the NATS header that carries a [Batch].
@@ -50,9 +48,6 @@ const (
 	maxSeq      = 1<<63 - 1 // leaves room for sums
 	maxHeader   = 512
 )
-
-// Checksum returns the CRC-32C of p.
-func Checksum(p []byte) uint32 { return crc.Sum(p) }
 
 // AppendHeader appends the header's value.
 func (b Batch) AppendHeader(dst []byte) []byte {

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-
-	"github.com/logbraid/logbraid/internal/crc"
 )
 
 // Check reports how the lines of a batch, decoded, differ from what b says of them. tail is what [AppendTail] makes of
@@ -17,7 +15,7 @@ func (b Batch) Check(payload, tail []byte) error {
 	lines := lineCheck{batch: b, tail: tail}
 	for at := 0; at < len(payload); {
 		var n int
-		sum, n = crc.Next(sum, payload[at:])
+		sum, n = sumNext(sum, payload[at:])
 		lines.next(payload[:at+n], at) // while they are in the cache
 		at += n
 	}

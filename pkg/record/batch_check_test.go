@@ -3,8 +3,6 @@ package record
 import (
 	"strings"
 	"testing"
-
-	"github.com/logbraid/logbraid/internal/crc"
 )
 
 // Check looks at the lines piece by piece: wherever a piece ends, it sees each line once, and whole.
@@ -14,13 +12,13 @@ func TestCheckInPieces(t *testing.T) {
 	}
 	short := len(add(nil, 1, 0))
 	for off := -short - 2; off <= short+2; off++ {
-		first := add(nil, 1, crc.Piece-short+off) // so long that the piece ends somewhere in the second line, or beside it
-		p := add(add(add(first, 2, 0), 3, 3*crc.Piece), 4, 0)
+		first := add(nil, 1, summedAtOnce-short+off) // so long that the piece ends somewhere in the second line, or beside it
+		p := add(add(add(first, 2, 0), 3, 3*summedAtOnce), 4, 0)
 		b := Batch{Run: testID.Run, First: 1, Last: 4, Count: 4, Oldest: 1, CRC: Checksum(p)}
 		if err := b.Check(p, testTail); err != nil {
 			t.Fatalf("the first line of %d bytes: %v", len(first), err)
 		}
-		for _, at := range []int{0, crc.Piece - 1, crc.Piece, len(p) - 1} {
+		for _, at := range []int{0, summedAtOnce - 1, summedAtOnce, len(p) - 1} {
 			p[at] ^= 1
 			if err := b.Check(p, testTail); err == nil || !strings.Contains(err.Error(), "crc") {
 				t.Fatalf("byte %d is another: %v", at, err)

@@ -1,26 +1,26 @@
-package crc
+package record
 
 import (
 	"hash/crc32"
 	"testing"
 )
 
-func TestSumIsCRC32C(t *testing.T) {
-	if got := Sum([]byte("123456789")); got != 0xe3069283 {
+func TestChecksumIsCRC32C(t *testing.T) {
+	if got := Checksum([]byte("123456789")); got != 0xe3069283 {
 		t.Errorf("%08x: not the check value of CRC-32C", got)
 	}
-	p := make([]byte, 3*Piece+1)
+	p := make([]byte, 3*summedAtOnce+1)
 	for i := range p {
 		p[i] = byte(i * i >> 3)
 	}
 	for n := range len(p) + 1 {
-		if got, want := Sum(p[:n]), crc32.Checksum(p[:n], table); got != want {
+		if got, want := Checksum(p[:n]), crc32.Checksum(p[:n], castagnoli); got != want {
 			t.Fatalf("%d bytes: %08x, not %08x", n, got, want)
 		}
 	}
 }
 
-func BenchmarkSum(b *testing.B) {
+func BenchmarkChecksum(b *testing.B) {
 	const batch = 1 << 20
 	for _, memory := range []struct {
 		name    string
@@ -34,8 +34,8 @@ func BenchmarkSum(b *testing.B) {
 			name string
 			sum  func([]byte) uint32
 		}{
-			{"Sum", Sum},
-			{"hash-crc32", func(p []byte) uint32 { return crc32.Checksum(p, table) }},
+			{"Checksum", Checksum},
+			{"hash-crc32", func(p []byte) uint32 { return crc32.Checksum(p, castagnoli) }},
 		} {
 			b.Run(memory.name+"/"+by.name, func(b *testing.B) {
 				b.SetBytes(batch)
