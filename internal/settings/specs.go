@@ -123,7 +123,7 @@ type Publisher struct {
 	BufferDir    string        `split_words:"true" shown:"in memory" desc:"Directory for the buffer as a memory-mapped file, which survives the worker" example:"/var/lib/etl/buffer"`
 	Overflow     string        `default:"block" oneof:"block,shed" desc:"When the buffer is full: block waits for BLOCK_TIMEOUT once per outage and then sheds; shed drops at once, least severe records first, counted and told"`
 	BlockTimeout time.Duration `split_words:"true" default:"5s" desc:"How long a log call waits for room"`
-	Batch        Size          `default:"1MiB" desc:"Most bytes sent in one message; in stream delivery the default is 256KiB"`
+	Batch        Size          `default:"1MiB" desc:"Most bytes sent in one message"`
 	MaxRecord    Size          `split_words:"true" default:"256KiB" desc:"Longest record; a longer one is cut and says so"`
 	Compression
 }

@@ -26,7 +26,6 @@ const (
 	DefaultLevels       = "info"
 	DefaultBuffer       = 16 << 20
 	DefaultBatch        = 1 << 20
-	DefaultStreamBatch  = 256 << 10
 	DefaultMaxRecord    = 256 << 10
 	DefaultBlockTimeout = 5 * time.Second
 	DefaultCloseTimeout = 5 * time.Second
@@ -93,8 +92,7 @@ type Config struct {
 	// once per outage, not once per call.
 	BlockTimeout time.Duration
 
-	// Batch is the size in bytes that a message may have. Zero: 1 MiB, or 256 KiB
-	// in stream delivery, where larger ones gain nothing. Messages begin at 256 KiB
+	// Batch is the size in bytes that a message may have. Zero: 1 MiB. Messages begin at 256 KiB
 	// and grow while acknowledgements take less than 20 ms. The broker's own
 	// limit holds as well.
 	Batch int
@@ -151,7 +149,7 @@ func (c Config) withDefaults() Config {
 		c.BlockTimeout = DefaultBlockTimeout
 	}
 	if c.Batch == 0 {
-		c.Batch = defaultBatch(c.Delivery)
+		c.Batch = DefaultBatch
 	}
 	if c.MaxRecord == 0 {
 		c.MaxRecord = max(minMaxRecord, min(DefaultMaxRecord, c.Buffer/2))
@@ -169,13 +167,6 @@ func (c Config) withDefaults() Config {
 		c.Conn.Name = "logbraid " + c.App + "/" + c.Worker
 	}
 	return c
-}
-
-func defaultBatch(delivery string) int {
-	if delivery == "stream" {
-		return DefaultStreamBatch
-	}
-	return DefaultBatch
 }
 
 // Validate finds everything that is wrong, without starting anything. The error

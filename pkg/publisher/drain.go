@@ -86,7 +86,7 @@ func Drain(ctx context.Context, cfg DrainConfig) (DrainReport, error) {
 		cfg.Diagnostics = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Batch == 0 {
-		cfg.Batch = defaultBatch(cfg.Delivery)
+		cfg.Batch = DefaultBatch
 	}
 	if cfg.MaxRecord == 0 {
 		cfg.MaxRecord = DefaultMaxRecord

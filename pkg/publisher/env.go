@@ -53,8 +53,6 @@ func ConfigFromEnv(environ []string) (Config, error) {
 	var more problem.List
 	for _, v := range values {
 		switch zero := v.Text == "0" || v.Text == "0s"; {
-		case v.Origin == "default" && v.Variable == settings.Prefix+"BATCH":
-			cfg.Batch = 0 // follows the delivery
 		case v.Origin == "default" && v.Variable == settings.Prefix+"MAX_RECORD":
 			cfg.MaxRecord = 0 // follows the buffer's size
 		case v.Origin == "default" && v.Variable == settings.Prefix+"LEVELS":
