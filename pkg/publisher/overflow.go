@@ -30,7 +30,7 @@ type overflow struct {
 	shedding atomic.Bool
 
 	gate    chan struct{} // holds one: the call that waits in front; the others stand behind, in order
-	waiting atomic.Int64  // since when it waits, Unix nanoseconds; 0: there is none in front
+	waiting atomic.Int32  // what the one in front does: nobodyWaits, resting or rested
 	room    chan struct{} // the sender gave back room
 	since   atomic.Int64  // when the wait without progress began, Unix nanoseconds; 0: there was progress
 
@@ -47,6 +47,13 @@ type overflow struct {
 const (
 	roomy   = 50 // percent in use
 	maxRest = 50 * time.Millisecond
+)
+
+// States of overflow.waiting.
+const (
+	nobodyWaits = iota
+	resting     // goes on when much is free
+	rested      // goes on when anything is free
 )
 
 // drops are records that were dropped, with the range of their seqs.
@@ -145,11 +152,15 @@ func (o *overflow) wait(level record.Level, body []byte) error {
 	case <-o.closing:
 		return o.last(level, body)
 	}
+	o.waiting.Store(resting)
+	defer o.waiting.Store(nobodyWaits)
 	now := time.Now()
-	rested := now.Add(o.rest)
-	o.waiting.Store(now.UnixNano())
-	defer o.waiting.Store(0)
+	restUntil := now.Add(o.rest)
 	for ; !o.shedding.Load(); now = time.Now() {
+		rests := now.Before(restUntil)
+		if !rests {
+			o.waiting.Store(rested) // before it looks for room: what is freed behind that wakes it up
+		}
 		if _, err := o.ring.Append(body, 100); !errors.Is(err, ring.ErrFull) {
 			return err
 		}
@@ -161,15 +172,14 @@ func (o *overflow) wait(level record.Level, body []byte) error {
 				until = t
 			}
 		}
-		resting := now.Before(rested) && rested.Before(until)
-		if resting {
-			until = rested
+		if rests = rests && restUntil.Before(until); rests {
+			until = restUntil
 		}
 		timer.Reset(until.Sub(now))
 		select {
 		case <-o.room:
 		case <-timer.C:
-			if resting {
+			if rests {
 				continue // there may be room that was not worth waking up for
 			}
 			// Unless there was progress and a time of its own is left.
@@ -257,7 +267,7 @@ func (o *overflow) progressed() {
 	if o.since.Load() != 0 {
 		o.since.Store(0)
 	}
-	if since := o.waiting.Load(); since != 0 && (o.ring.Fill() <= roomy || time.Since(time.Unix(0, since)) >= o.rest) {
+	if w := o.waiting.Load(); w == rested || w == resting && o.ring.Fill() <= roomy {
 		select {
 		case o.room <- struct{}{}:
 		default:
