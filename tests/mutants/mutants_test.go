@@ -73,7 +73,7 @@ var mutants = []mutant{
 		name: "the checksum is not compared", rule: "a message that lies is not written",
 		file: "pkg/record/batch_check.go",
 		from: "sum != b.CRC {",
-		to:   "sum != b.CRC && crc == 0 {",
+		to:   "sum != b.CRC && sum == 0 {",
 		in:   "./pkg/collector", tests: "TestMessagesThatLie",
 	},
 	{
