@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/logbraid/logbraid/tests/bench/job"
 )
 
 // TestCompleteRefuses: a run that did not do the whole job has no figure.
@@ -14,7 +16,7 @@ func TestCompleteRefuses(t *testing.T) {
 	var whole []string
 	for i := range load.Records {
 		for w := range load.Workers {
-			whole = append(whole, `{"msg":"`+string(message(nil, w, i))+`"}`)
+			whole = append(whole, `{"msg":"`+string(job.Message(nil, w, i))+`"}`)
 		}
 	}
 	swapped := slices.Clone(whole)
@@ -30,7 +32,7 @@ func TestCompleteRefuses(t *testing.T) {
 		{"one twice", append(slices.Clone(whole), whole[5]), "worker 1 has record 2 where 3 should be"},
 		{"out of order", swapped, "worker 0 has record 1 where 0 should be"},
 		{"torn", append(slices.Clone(whole), `{"msg":"rec w1#`), "is torn"},
-		{"of another load", append(slices.Clone(whole), `{"msg":"`+string(message(nil, 2, 0))+`"}`), "is torn"},
+		{"of another load", append(slices.Clone(whole), `{"msg":"`+string(job.Message(nil, 2, 0))+`"}`), "is torn"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "app.jsonl")
@@ -59,23 +61,5 @@ func TestBars(t *testing.T) {
 		if tt.bar.Held() != tt.held {
 			t.Errorf("%+v: held is %v", tt.bar, tt.bar.Held())
 		}
-	}
-}
-
-// TestStampIsRead: what a worker stamps, the watcher reads.
-func TestStampIsRead(t *testing.T) {
-	msg := message(nil, 3, 17)
-	stamp(msg)
-	if len(msg) != 80 {
-		t.Errorf("the message has %d bytes", len(msg))
-	}
-	if at, ok := calledAt(msg); !ok || at.IsZero() {
-		t.Errorf("no time in %q", msg)
-	}
-	if w, i, ok := marker(msg[len("rec w"):]); !ok || w != 3 || i != 17 {
-		t.Errorf("no marker in %q", msg)
-	}
-	if _, ok := calledAt(message(nil, 3, 17)); ok {
-		t.Error("a message without a stamp has a time")
 	}
 }

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/logbraid/logbraid/pkg/embedded"
-	"github.com/logbraid/logbraid/pkg/publisher"
 )
 
 // ours are the settings of logbraid that are measured. The first is what a user gets without setting anything,
@@ -65,7 +64,7 @@ type setting struct {
 	File    string   `json:"-"` // that has every record; "" is app.jsonl
 	Loggers []string `json:"-"` // of each worker's records, in turns; none: etl.load
 
-	Role string                  `json:"-"` // of the workers, or the path of a program that plays it; "" is logbraid-worker
+	Role string                  `json:"-"` // of the workers; "" is logbraid-worker
 	Says func(line string) error `json:"-"` // takes what the workers print
 }
 
@@ -145,52 +144,4 @@ func master() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return m.Close(ctx)
-}
-
-// A logger logs one record of the load.
-type logger = func(msg string, i int)
-
-// warmRecord is the length of a record that warms up: long, so that it costs the collector little.
-const warmRecord = 32 << 10
-
-func (j job) logbraid() error {
-	return j.withPublisher(func(log logger) error {
-		j.each(log)
-		return nil
-	})
-}
-
-// withPublisher lets work log through a publisher that is connected, after "go", and delivers what it logged.
-func (j job) withPublisher(work func(log logger) error) error {
-	pub, err := publisher.FromEnv()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
-	defer cancel()
-	// The connection is up before the clock runs, as it is for the rivals.
-	bench := pub.Named("bench")
-	for text := strings.Repeat("warm up ", warmRecord/8); j.warm > 0; j.warm -= warmRecord {
-		bench.Info(text)
-	}
-	bench.Info("ready")
-	if err := pub.Flush(ctx); err != nil {
-		return err
-	}
-	if err := await(); err != nil {
-		return err
-	}
-	named := []*publisher.Logger{pub.Named("etl.load")}
-	if names := os.Getenv("BENCH_LOGGERS"); names != "" {
-		named = nil
-		for name := range strings.SplitSeq(names, ",") {
-			named = append(named, pub.Named(name))
-		}
-	}
-	if err := work(func(msg string, i int) {
-		named[i%len(named)].Info(msg, publisher.Int("rows", i), publisher.String("table", "orders"), publisher.Float64("took", 0.25))
-	}); err != nil {
-		return err
-	}
-	return pub.Close(ctx)
 }

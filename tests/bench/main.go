@@ -15,16 +15,20 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
+
+	"github.com/logbraid/logbraid/tests/bench/job"
 )
 
 func main() {
-	if role := os.Getenv(roleVariable); role != "" {
-		if err := runRole(role); err != nil {
+	if role := os.Getenv(job.RoleVariable); role != "" {
+		if err := play(role); err != nil {
 			fmt.Fprintf(os.Stderr, "bench %s: %v\n", role, err)
 			os.Exit(1)
 		}
@@ -34,6 +38,27 @@ func main() {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// roles are those that a process of this program may have, because a broker is part of them; the worker program has the others.
+var roles = map[string]func() error{
+	"broker":          broker,
+	"logbraid-master": master,
+}
+
+func play(role string) error {
+	do, ok := roles[role]
+	if !ok {
+		return errors.New("unknown role")
+	}
+	if dir := os.Getenv(job.ProfileVariable); dir != "" {
+		stop, err := job.Profile(dir, role, 0)
+		if err != nil {
+			return err
+		}
+		defer stop()
+	}
+	return do()
 }
 
 func run() error {
@@ -48,6 +73,7 @@ func run() error {
 	write := flag.String("write", "", "page to write the table into, with a picture beside it; empty: only print")
 	scratch := flag.String("scratch", "", "where the logs are written; empty: the temporary directory")
 	profiles := flag.String("profile", "", "directory for a CPU profile of each process of ours, for go tool pprof; empty: none")
+	worker := flag.String("worker", "", "worker program, for a comparison of versions; empty: is built from ./worker")
 	flag.Parse()
 
 	if *list {
@@ -75,7 +101,7 @@ func run() error {
 		if err := os.MkdirAll(dir, 0o750); err != nil {
 			return fmt.Errorf("make directory for profiles: %w", err)
 		}
-		if err := os.Setenv("BENCH_PROFILE", dir); err != nil {
+		if err := os.Setenv(job.ProfileVariable, dir); err != nil {
 			return err
 		}
 	}
@@ -87,7 +113,13 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 
-	b := &Bench{Dir: dir, Load: load, Rounds: *rounds, Progress: os.Stderr}
+	if *worker == "" {
+		*worker = filepath.Join(dir, "worker")
+		if out, err := exec.CommandContext(ctx, "go", "build", "-o", *worker, "./worker").CombinedOutput(); err != nil {
+			return fmt.Errorf("build ./worker: %w: %s", err, out)
+		}
+	}
+	b := &Bench{Dir: dir, Load: load, Rounds: *rounds, Progress: os.Stderr, Worker: *worker}
 	table, err := b.Run(ctx, racing)
 	if err != nil {
 		return err

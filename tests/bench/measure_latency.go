@@ -8,11 +8,11 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/logbraid/logbraid/tests/bench/job"
 )
 
 // pace is the time between two records of a worker that is not in a hurry: 100 records a second.
@@ -126,26 +126,10 @@ func (w *watcher) follow(file string) error {
 				break
 			}
 			rest = after
-			if at, ok := calledAt(line); ok {
+			if at, ok := job.CalledAt(line); ok {
 				w.seen = append(w.seen, now.Sub(at))
 			}
 		}
 	}
 	return nil
-}
-
-// stamp puts the time into a message.
-func stamp(msg []byte) {
-	at := strconv.AppendInt([]byte(" at="), time.Now().UnixNano(), 10)
-	copy(msg[bytes.IndexByte(msg, ';')+1:], append(at, ' '))
-}
-
-func calledAt(line []byte) (time.Time, bool) {
-	_, at, ok := strings.Cut(string(line), "; at=")
-	if !ok {
-		return time.Time{}, false
-	}
-	digits, _, _ := strings.Cut(at, " ")
-	ns, err := strconv.ParseInt(digits, 10, 64)
-	return time.Unix(0, ns), err == nil
 }

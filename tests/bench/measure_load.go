@@ -15,7 +15,7 @@ func publishers(ctx context.Context, b *Bench) ([]Bar, error) {
 	for i, n := range counts {
 		loads[i] = Load{Workers: n, Records: b.Load.Total() / n}
 	}
-	rates, err := b.vary(ctx, loads, ours()[0], floor())
+	rates, err := b.vary(ctx, loads, ours()[0], floor)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
@@ -28,7 +27,7 @@ func memory(ctx context.Context, b *Bench) ([]Bar, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build cmd/collector: %w: %s", err, out)
 	}
-	r := &Round{Dir: dir, Load: b.Load, ctx: ctx}
+	r := b.round(ctx, dir)
 	defer r.kill()
 	broker, err := r.Role("broker")
 	if err != nil {
@@ -145,19 +144,10 @@ func resident(pid int) (int64, error) {
 
 // idle leaves three workers with a connection alone for a minute.
 func idle(ctx context.Context, b *Bench) ([]Bar, error) {
-	dir, err := os.MkdirTemp(b.Dir, "idle-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	program := filepath.Join(dir, "idle")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "./idle").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build idle: %w: %s", err, out)
-	}
 	load := Load{Workers: 3, Records: 1}
 	var used []float64
 	c := Contestant{Name: "idle", Run: func(_ context.Context, r *Round) (string, error) {
-		file, err := logbraid(setting{Handlers: []string{"json://DIR/app.jsonl"}, Role: program, Says: func(line string) error {
+		file, err := logbraid(setting{Handlers: []string{"json://DIR/app.jsonl"}, Role: "logbraid-idle", Says: func(line string) error {
 			ms, err := strconv.ParseFloat(strings.TrimSpace(line), 64)
 			used = append(used, ms)
 			return err
@@ -171,25 +161,4 @@ func idle(ctx context.Context, b *Bench) ([]Bar, error) {
 	}
 	return []Bar{{What: "CPU of a worker that is idle for a minute, ms", Got: median(used), Limit: 5, AtMost: true,
 		Detail: fmt.Sprintf("three workers: %.1f", used)}}, nil
-}
-
-// logbraidFlood logs until it is told to stop.
-func (j job) logbraidFlood() error {
-	return j.withPublisher(func(log logger) error {
-		stop := make(chan error, 1)
-		go func() {
-			_, err := bufio.NewReader(os.Stdin).ReadString('\n')
-			stop <- err
-		}()
-		var msg []byte
-		for i := 0; ; i++ {
-			select {
-			case err := <-stop:
-				return err
-			default:
-			}
-			msg = message(msg[:0], j.worker, i)
-			log(inPlace(msg), i)
-		}
-	})
 }

@@ -1,21 +1,16 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 )
 
 // What people do with NATS when they think of logging: a message per record, a subscriber that writes.
@@ -81,136 +76,4 @@ func broker() error {
 	s.Shutdown()
 	s.WaitForShutdown()
 	return nil
-}
-
-// publishWriter makes a message of each record that zerolog writes.
-type publishWriter struct {
-	publish func(subject string, data []byte) error
-	subject string
-	err     error
-}
-
-func (p *publishWriter) Write(b []byte) (int, error) {
-	if err := p.publish(p.subject, b); err != nil && p.err == nil {
-		p.err = err
-	}
-	return len(b), nil
-}
-
-func (j job) perRecord(url string) error {
-	nc, err := nats.Connect(url)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	w := &publishWriter{publish: nc.Publish, subject: "bench.w" + strconv.Itoa(j.worker)}
-	if err := await(); err != nil {
-		return err
-	}
-	j.produce(w)
-	if w.err != nil {
-		return w.err
-	}
-	return nc.FlushTimeout(5 * time.Minute)
-}
-
-func (j job) jetStreamPerRecord(url string) error {
-	nc, err := nats.Connect(url)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(512))
-	if err != nil {
-		return err
-	}
-	w := &publishWriter{subject: "bench.w" + strconv.Itoa(j.worker), publish: func(subject string, data []byte) error {
-		_, err := js.PublishAsync(subject, append([]byte(nil), data...), jetstream.WithStallWait(time.Minute))
-		return err
-	}}
-	if err := await(); err != nil {
-		return err
-	}
-	j.produce(w)
-	if w.err != nil {
-		return w.err
-	}
-	<-js.PublishAsyncComplete()
-	return nil
-}
-
-func (j job) produce(w *publishWriter) {
-	l := j.zerologTo(w)
-	j.each(func(msg string, i int) { j.log(&l, msg, i) })
-}
-
-// perRecordWriter writes what arrives through a buffer, and flushes it when nothing more waits.
-func perRecordWriter(url, file string, stream bool) error {
-	workers, _ := strconv.Atoi(os.Getenv("BENCH_WORKERS"))
-	records, _ := strconv.Atoi(os.Getenv("BENCH_RECORDS"))
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
-	if err != nil {
-		return err
-	}
-	out := bufio.NewWriterSize(f, 256<<10)
-	nc, err := nats.Connect(url)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	done := make(chan error, 1)
-	left := workers * records
-	take := func(data []byte, last bool) {
-		_, err := out.Write(data)
-		if last && err == nil {
-			err = out.Flush()
-		}
-		if left--; left == 0 || err != nil {
-			select {
-			case done <- errors.Join(err, out.Flush()):
-			default: // an error has been told
-			}
-		}
-	}
-	if stream {
-		js, err := jetstream.New(nc)
-		if err != nil {
-			return err
-		}
-		s, err := js.CreateStream(context.Background(), jetstream.StreamConfig{Name: "BENCH", Subjects: []string{"bench.*"}, Storage: jetstream.FileStorage})
-		if err != nil {
-			return err
-		}
-		c, err := s.OrderedConsumer(context.Background(), jetstream.OrderedConsumerConfig{})
-		if err != nil {
-			return err
-		}
-		cc, err := c.Consume(func(m jetstream.Msg) {
-			meta, err := m.Metadata()
-			take(m.Data(), err != nil || meta.NumPending == 0)
-		})
-		if err != nil {
-			return err
-		}
-		defer cc.Stop()
-	} else {
-		sub, err := nc.Subscribe("bench.*", func(m *nats.Msg) {
-			waiting, _, err := m.Sub.Pending() // counts the message in hand
-			take(m.Data, err != nil || waiting <= 1)
-		})
-		if err != nil {
-			return err
-		}
-		if err := sub.SetPendingLimits(-1, -1); err != nil {
-			return err
-		}
-	}
-	if err := nc.Flush(); err != nil {
-		return err
-	}
-	fmt.Println("ready")
-	if err := <-done; err != nil {
-		return err
-	}
-	return f.Close()
 }

@@ -4,10 +4,13 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 )
 
 //go:embed design.py
@@ -16,7 +19,7 @@ var queueScript string
 // contestants lists all, ours first.
 func contestants() []Contestant {
 	return append(ours(),
-		floor(),
+		floor,
 		Contestant{Name: "zerolog-append", About: "four processes appending to one file, zerolog, a write(2) per record", Run: runAppend},
 		Contestant{Name: "nats-per-record", About: "core NATS, one message per record, nothing acknowledged", Run: runPerRecord},
 		Contestant{Name: "jetstream-per-record", About: "JetStream, one message per record, published asynchronously", Part: 8, Run: runJetStreamPerRecord},
@@ -26,6 +29,29 @@ func contestants() []Contestant {
 		Contestant{Name: "rsyslog-tuned", About: "rsyslog, imptcp, large batches, async writing", Prepare: rsyslogd.need, Run: rsyslog(rsyslogTuned)},
 		Contestant{Name: "syslog-ng", About: "syslog-ng, TCP, large windows and batches", Prepare: syslogng.need, Run: syslogNG},
 	)
+}
+
+// floor is the part of the work that cannot be left out.
+var floor = Contestant{Name: "floor", About: "no system: our encoder, loopback, one process that writes; nothing numbered, kept, acknowledged or checked", Run: runFloor}
+
+func runFloor(_ context.Context, r *Round) (string, error) {
+	file := filepath.Join(r.Dir, "app.jsonl")
+	w, err := r.Role("floor-writer", "BENCH_FILE="+file)
+	if err != nil {
+		return "", err
+	}
+	port, err := w.stdout.ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("writer: %w: %s", err, w.stderr.String())
+	}
+	if err := r.Workers("floor-worker", func(int) []string { return []string{"BENCH_PORT=" + port[:len(port)-1]} }); err != nil {
+		return "", err
+	}
+	if err := w.Await("done"); err != nil {
+		return "", err
+	}
+	r.Done()
+	return file, r.Wait(w)
 }
 
 func runAppend(_ context.Context, r *Round) (string, error) {
@@ -158,4 +184,34 @@ func syslogDaemon(r *Round, cmd *exec.Cmd, port int, file string) (string, error
 		return "", err
 	}
 	return file, r.Stop(p)
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// awaitPort waits until something listens there.
+func (r *Round) awaitPort(port int) error {
+	deadline := time.NewTimer(20 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			return fmt.Errorf("nothing listens on port %d: %w", port, err)
+		case <-r.ctx.Done():
+			return r.ctx.Err()
+		}
+	}
 }

@@ -10,8 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
+
+	"github.com/logbraid/logbraid/tests/bench/job"
 )
 
 // errSkip is wrapped by Prepare when a contestant can't be had on this machine.
@@ -37,6 +40,7 @@ type Bench struct {
 	Load     Load
 	Rounds   int
 	Progress io.Writer
+	Worker   string // the worker program
 
 	watch *watcher // nil: nobody looks while a round runs
 }
@@ -95,7 +99,7 @@ func (b *Bench) once(ctx context.Context, c Contestant) (Figure, error) {
 	defer os.RemoveAll(dir)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute) // a guard against hanging, not a measure
 	defer cancel()
-	r := &Round{Dir: dir, Load: b.Load, ctx: ctx, watch: b.watch}
+	r := b.round(ctx, dir)
 	r.Load.Records = max(1, b.Load.Records/max(1, c.Part))
 	defer r.kill()
 	file, err := c.Run(ctx, r)
@@ -122,6 +126,7 @@ type Round struct {
 	Load Load
 
 	ctx            context.Context
+	worker         string // the worker program
 	watch          *watcher
 	file           string                  // where records are to appear, for watch
 	says           func(line string) error // takes what workers print besides "ready" and "done"
@@ -137,6 +142,10 @@ type process struct {
 	stdout *bufio.Reader
 	stderr bytes.Buffer
 	ended  bool
+}
+
+func (b *Bench) round(ctx context.Context, dir string) *Round {
+	return &Round{Dir: dir, Load: b.Load, ctx: ctx, worker: b.Worker, watch: b.watch}
 }
 
 // Start starts a process whose CPU time counts. Its stderr is shown when it fails.
@@ -160,18 +169,17 @@ func (r *Round) Start(cmd *exec.Cmd) (*process, error) {
 	return p, nil
 }
 
-// Role starts this program again in one of its roles, or the program whose path role is.
+// Role starts a process in one of its roles: the worker program, or this one where a broker is part of the role.
 func (r *Round) Role(role string, env ...string) (*process, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
+	program := r.worker
+	if _, ok := roles[role]; ok {
+		var err error
+		if program, err = os.Executable(); err != nil {
+			return nil, err
+		}
 	}
-	if filepath.IsAbs(role) {
-		self = role
-	}
-	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), append(env, roleVariable+"="+role,
-		"BENCH_PACE="+r.Load.Pace.String(), fmt.Sprintf("BENCH_WARM=%d", r.Load.Warm), fmt.Sprintf("BENCH_RECORDS=%d", r.Load.Records), fmt.Sprintf("BENCH_WORKERS=%d", r.Load.Workers))...)
+	cmd := exec.Command(program)
+	cmd.Env = slices.Concat(os.Environ(), r.Load.Job(0).Env(), []string{job.RoleVariable + "=" + role, fmt.Sprintf("BENCH_WORKERS=%d", r.Load.Workers)}, env)
 	return r.Start(cmd)
 }
 
@@ -222,7 +230,7 @@ func (r *Round) Stop(p *process, ok ...int) error {
 func (r *Round) Workers(role string, env func(worker int) []string) error {
 	var workers []*process
 	for w := range r.Load.Workers {
-		p, err := r.Role(role, append(env(w), fmt.Sprintf("BENCH_WORKER=%d", w))...)
+		p, err := r.Role(role, append(env(w), r.Load.Job(w).Env()...)...)
 		if err != nil {
 			return err
 		}
@@ -284,7 +292,6 @@ func (r *Round) AwaitLines(file string) error {
 	var f *os.File
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	const mark = "rec w"
 	buf := make([]byte, 1<<20)
 	kept := 0 // bytes of the last read that may begin a mark
 	lines := 0
@@ -302,8 +309,8 @@ func (r *Round) AwaitLines(file string) error {
 				break
 			}
 			quiet = time.Now()
-			lines += bytes.Count(buf[:kept+n], []byte(mark))
-			tail := min(kept+n, len(mark)-1)
+			lines += job.Count(buf[:kept+n])
+			tail := min(kept+n, job.Overlap)
 			kept = copy(buf, buf[kept+n-tail:kept+n])
 		}
 		if lines >= r.Load.Total() {

@@ -2,18 +2,17 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/logbraid/logbraid/pkg/record"
+	"github.com/logbraid/logbraid/tests/bench/job"
 )
 
 // The floor is the part of the work that cannot be left out: the workers encode, send over loopback, and one process writes. Nothing is
@@ -21,43 +20,19 @@ import (
 
 const floorChunk = 64 << 10
 
-func floor() Contestant {
-	return Contestant{Name: "floor", About: "no system: our encoder, loopback, one process that writes; nothing numbered, kept, acknowledged or checked", Run: runFloor}
-}
-
-func runFloor(_ context.Context, r *Round) (string, error) {
-	file := filepath.Join(r.Dir, "app.jsonl")
-	w, err := r.Role("floor-writer", "BENCH_FILE="+file)
-	if err != nil {
-		return "", err
-	}
-	port, err := w.stdout.ReadString('\n')
-	if err != nil {
-		return "", fmt.Errorf("writer: %w: %s", err, w.stderr.String())
-	}
-	if err := r.Workers("floor-worker", func(int) []string { return []string{"BENCH_PORT=" + port[:len(port)-1]} }); err != nil {
-		return "", err
-	}
-	if err := w.Await("done"); err != nil {
-		return "", err
-	}
-	r.Done()
-	return file, r.Wait(w)
-}
-
-// floorWorker encodes with logbraid's own encoder.
-func (j job) floorWorker(port string) error {
-	conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", port))
+// floor encodes with logbraid's own encoder.
+func (w worker) floor() error {
+	conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", os.Getenv("BENCH_PORT")))
 	if err != nil {
 		return err
 	}
-	tail := record.AppendTail(nil, record.Identity{App: "bench", Worker: "w" + strconv.Itoa(j.worker), Run: record.NewRun()})
+	tail := record.AppendTail(nil, record.Identity{App: "bench", Worker: "w" + strconv.Itoa(w.Worker), Run: record.NewRun()})
 	chunk := make([]byte, 0, floorChunk+1<<10)
-	if err := await(); err != nil {
+	if err := job.Await(); err != nil {
 		return err
 	}
 	var failed error
-	j.each(func(msg string, i int) {
+	w.Each(func(msg string, i int) {
 		l := record.GetLine()
 		l.Start(time.Now(), record.Info, "etl.load", msg)
 		l.Int("rows", int64(i))
@@ -80,9 +55,9 @@ func (j job) floorWorker(port string) error {
 }
 
 // floorWriter appends whole lines of each connection as they come, and ends when all connections have.
-func floorWriter(file string) error {
+func (worker) floorWriter() error {
 	workers, _ := strconv.Atoi(os.Getenv("BENCH_WORKERS"))
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
+	f, err := os.OpenFile(os.Getenv("BENCH_FILE"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o640)
 	if err != nil {
 		return err
 	}
