@@ -57,7 +57,11 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 		d.tls.ServerName = u.Hostname()
 	}
 	nd := net.Dialer{Timeout: connectTimeout, KeepAliveConfig: keepAlive}
-	return nd.Dial(network, address)
+	c, err := nd.Dial(network, address)
+	if err != nil || !d.cfg.Quiet {
+		return c, err
+	}
+	return quiet(c), nil
 }
 
 // InProcessConn implements nats.InProcessConnProvider.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/logbraid/logbraid/internal/natsconn"
 )
 
 // flushes are the calls that wait for acknowledgements. Positions count records
@@ -44,6 +46,7 @@ func (f *flushes) reached(released uint64) {
 		if w.until > released {
 			return false
 		}
+		natsconn.WakeMonitor()
 		close(w.done)
 		return true
 	})

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/logbraid/logbraid/internal/natsconn"
 	"github.com/logbraid/logbraid/internal/ring"
 	"github.com/logbraid/logbraid/pkg/record"
 )
@@ -268,6 +269,7 @@ func (o *overflow) progressed() {
 		o.since.Store(0)
 	}
 	if w := o.waiting.Load(); w == rested || w == resting && o.ring.Fill() <= roomy {
+		natsconn.WakeMonitor()
 		select {
 		case o.room <- struct{}{}:
 		default:

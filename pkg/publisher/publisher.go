@@ -111,7 +111,7 @@ func (p *Publisher) start() (err error) {
 	p.over = newOverflow(p.ring, p.cfg, p.closing)
 	var l *link
 	conn := p.cfg.Conn
-	conn.Ping = idlePing
+	conn.Ping, conn.Quiet = idlePing, true
 	if p.nc, err = natsconn.Connect(conn, p.hooks()); err == nil {
 		if l, err = newLink(p.nc); err != nil {
 			p.nc.Close()

@@ -36,6 +36,7 @@ func measures() []Measure {
 		{"calls", "the cost of a log call, beside zerolog's, slog's and logrus's own", callCosts},
 		{"goroutines", "the cost of a log call from eight goroutines and from one", goroutines},
 		{"latency", "from the log call to the line in the file, at 100 records/s", latency},
+		{"pace", "CPU of all processes at 1,000 records/s", paced},
 		{"publishers", "1 to 256 worker processes", publishers},
 		{"size", "4 GB in one go, and 0.5 GB", sizes},
 		{"memory", "the master's memory under load, and while the collector is stopped", memory},

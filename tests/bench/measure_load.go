@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // publishers runs the same number of records through different numbers of workers, and beside it the floor, which tells what the
@@ -42,6 +43,36 @@ func sizes(ctx context.Context, b *Bench) ([]Bar, error) {
 	rates := all[0]
 	return []Bar{{What: "4 GB in one go against 0.5 GB, records/s", Got: rates[1] / rates[0], Limit: 0.9,
 		Detail: fmt.Sprintf("%s/s and %s/s", thousands(rates[1]), thousands(rates[0]))}}, nil
+}
+
+// paced lets one worker log a record every millisecond: each goes its way alone, so what counts is what a message costs.
+func paced(ctx context.Context, b *Bench) ([]Bar, error) {
+	load := Load{Workers: 1, Records: 3000, Pace: time.Millisecond}
+	all := []Contestant{ours()[0], {Name: "nats-per-record", Run: runPerRecord}}
+	figures := make([][]float64, len(all))
+	var ratios []float64
+	for n := range b.Rounds + 1 {
+		var shares []float64
+		for _, c := range all {
+			one := *b
+			one.Load = load
+			f, err := one.once(ctx, c)
+			if err != nil {
+				return nil, fmt.Errorf("pace of %s: %w", c.Name, err)
+			}
+			share := 100 * f.Busy.Seconds() / f.Wall.Seconds()
+			fmt.Fprintf(b.Progress, "round %d %s at 1,000 records/s: %.1f %% of a processor\n", n, c.Name, share)
+			shares = append(shares, share)
+		}
+		if n > 0 {
+			for i, s := range shares {
+				figures[i] = append(figures[i], s)
+			}
+			ratios = append(ratios, shares[0]/shares[1])
+		}
+	}
+	return []Bar{{What: "CPU of all processes at 1,000 records/s, against one record per NATS message", Got: median(ratios), Limit: 2, AtMost: true,
+		Detail: fmt.Sprintf("%.1f %% and %.1f %% of a processor", median(figures[0]), median(figures[1]))}}, nil
 }
 
 // vary runs contestants with several loads, round by round, and returns the median rates: of each contestant, with each load.

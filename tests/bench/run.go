@@ -11,6 +11,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -51,6 +53,7 @@ type Figure struct {
 	Wall    time.Duration // from the workers' go to the last line in the file
 	CPU     time.Duration // user and system time of all processes, from start to end
 	Workers time.Duration // the part of CPU that the workers took
+	Busy    time.Duration // CPU of all processes within Wall, as far as their threads lived on
 	Memory  int64         // largest resident size of a process that is not a worker, in bytes
 }
 
@@ -117,7 +120,7 @@ func (b *Bench) once(ctx context.Context, c Contestant) (Figure, error) {
 	if err := complete(file, r.Load); err != nil {
 		return Figure{}, fmt.Errorf("the job was not done: %w", err)
 	}
-	return Figure{Records: r.Load.Total(), Wall: r.ended.Sub(r.started), CPU: r.cpu, Workers: r.workers, Memory: r.memory}, nil
+	return Figure{Records: r.Load.Total(), Wall: r.ended.Sub(r.started), CPU: r.cpu, Workers: r.workers, Busy: r.busy, Memory: r.memory}, nil
 }
 
 // A Round is one run of one contestant.
@@ -132,6 +135,7 @@ type Round struct {
 	says           func(line string) error // takes what workers print besides "ready" and "done"
 	started, ended time.Time
 	cpu, workers   time.Duration
+	busy           time.Duration
 	memory         int64
 	processes      []*process
 }
@@ -250,6 +254,7 @@ func (r *Round) Race(workers []*process) error {
 	if r.watch != nil {
 		r.watch.found <- r.file
 	}
+	before := r.spent()
 	r.started = time.Now()
 	for _, p := range workers {
 		if err := p.Say("go"); err != nil {
@@ -273,6 +278,7 @@ func (r *Round) Race(workers []*process) error {
 		}
 	}
 	r.Done() // how long a process takes to be gone is not the job's
+	r.busy = r.spent() - before
 	cpu, memory := r.cpu, r.memory
 	for _, p := range workers {
 		if err := r.Wait(p); err != nil {
@@ -281,6 +287,23 @@ func (r *Round) Race(workers []*process) error {
 	}
 	r.workers, r.memory = r.cpu-cpu, memory
 	return nil
+}
+
+// spent is the CPU time that the threads of the round's processes have taken so far, by schedstat in proc(5).
+func (r *Round) spent() (sum time.Duration) {
+	for _, p := range r.processes {
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
+		for _, name := range threads {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				continue // it has ended
+			}
+			first, _, _ := strings.Cut(string(text), " ")
+			ns, _ := strconv.ParseInt(first, 10, 64)
+			sum += time.Duration(ns)
+		}
+	}
+	return sum
 }
 
 // Done says that the last line is in the file.
