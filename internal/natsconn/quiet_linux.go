@@ -7,11 +7,11 @@ import (
 
 const quietly = true
 
-func readQuietly(fd uintptr, b []byte) (int, error)  { return raw(syscall.SYS_READ, fd, b) }
-func writeQuietly(fd uintptr, b []byte) (int, error) { return raw(syscall.SYS_WRITE, fd, b) }
+func readQuietly(fd uintptr, b []byte) (int, error)  { return unheard(syscall.SYS_READ, fd, b) }
+func writeQuietly(fd uintptr, b []byte) (int, error) { return unheard(syscall.SYS_WRITE, fd, b) }
 
-// raw is syscall.Read or syscall.Write without a word to the scheduler. b is not empty.
-func raw(call, fd uintptr, b []byte) (int, error) {
+// unheard is syscall.Read or syscall.Write without a word to the scheduler. b is not empty.
+func unheard(call, fd uintptr, b []byte) (int, error) {
 	n, _, errno := syscall.RawSyscall(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
 	if errno != 0 {
 		return 0, errno

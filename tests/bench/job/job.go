@@ -122,11 +122,11 @@ func Find(line []byte) (worker, i int, found, whole bool) {
 	return worker, i, true, closed && err1 == nil && err2 == nil
 }
 
-// Count is the number of records that begin in b. A record that b ends in the middle of is counted if the first Overlap+1 bytes
-// of it are there.
+// Count counts the marks of records in b. One that is cut off at the end of b is not counted; it is whole again when the last
+// Overlap bytes of b stand before what follows.
 func Count(b []byte) int { return bytes.Count(b, []byte(mark)) }
 
-// Overlap is how many of the last bytes of a part Count must see again, before the next one.
+// Overlap is one byte less than a mark has.
 const Overlap = len(mark) - 1
 
 // stamp puts the time into a message.

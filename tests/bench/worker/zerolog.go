@@ -1,13 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"time"
-
-	"bufio"
 
 	"github.com/rs/zerolog"
 
