@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -70,7 +71,20 @@ func (r *streamRig) down() {
 
 func (r *streamRig) collector() *Collector { return r.start(r.t, r.cfg) }
 
-// store stores a message and returns its seq in the stream.
+// make makes a stream again that was deleted: behind a deletion the server tidies the store's directories away (nats-server 2.15,
+// stream.stop), and then it may find them missing.
+func (r *streamRig) make(config jetstream.StreamConfig) (err error) {
+	r.t.Helper()
+	const storeFailed = 10049 // "error creating store for stream"
+	r.until("there is room for a stream", func() bool {
+		_, err = r.js.CreateStream(r.t.Context(), config)
+		var api *jetstream.APIError
+		return !errors.As(err, &api) || api.ErrorCode != storeFailed
+	})
+	return err
+}
+
+// put stores a message and returns its seq in the stream.
 func (r *streamRig) put(subject, header string, payload []byte) uint64 {
 	r.t.Helper()
 	m := &nats.Msg{Subject: subject, Data: payload, Header: nats.Header{}}
