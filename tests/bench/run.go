@@ -53,7 +53,7 @@ type Figure struct {
 	Wall    time.Duration // from the workers' go to the last line in the file
 	CPU     time.Duration // user and system time of all processes, from start to end
 	Workers time.Duration // the part of CPU that the workers took
-	Busy    time.Duration // CPU of all processes within Wall, as far as their threads lived on
+	Busy    time.Duration // CPU of all processes within Wall, as far as their threads lived on; only of a load with a pace
 	Memory  int64         // largest resident size of a process that is not a worker, in bytes
 }
 
@@ -278,7 +278,9 @@ func (r *Round) Race(workers []*process) error {
 		}
 	}
 	r.Done() // how long a process takes to be gone is not the job's
-	r.busy = r.spent() - before
+	if r.Load.Pace > 0 {
+		r.busy = r.spent() - before
+	}
 	cpu, memory := r.cpu, r.memory
 	for _, p := range workers {
 		if err := r.Wait(p); err != nil {
