@@ -56,7 +56,7 @@ type Config struct {
 	// other means whenever it matters, since each costs processor time.
 	Ping time.Duration `ignored:"true"`
 	// Quiet keeps Go's monitor thread asleep while the connection is used, which saves a process that is idle in between
-	// most of its processor time. Who sets it calls [WakeMonitor] where it wakes up goroutines of the program.
+	// half of its processor time; on Linux. Who sets it calls [WakeMonitor] where it wakes up goroutines of the program.
 	Quiet bool `ignored:"true"`
 	// InProcess connects to a server in this process instead of dialling;
 	// URL and URLFile are then not used.

@@ -3,6 +3,8 @@ package publisher
 import (
 	"cmp"
 	"time"
+
+	"github.com/logbraid/logbraid/internal/natsconn"
 )
 
 // sender is the one goroutine that talks to the broker: it takes what the ring
@@ -14,7 +16,10 @@ import (
 //	  └── wake (if idle) ──┴─ sender ─┤
 //	                                  └── answer: release, tell, end flushes
 func (p *Publisher) sender(c *courier) {
-	defer close(p.done)
+	defer func() {
+		natsconn.WakeMonitor()
+		close(p.done)
+	}()
 	defer c.link.close()
 	for {
 		p.over.tell()

@@ -51,13 +51,11 @@ func play(role string) error {
 	if !ok {
 		return errors.New("unknown role")
 	}
-	if dir := os.Getenv(job.ProfileVariable); dir != "" {
-		stop, err := job.Profile(dir, role, 0)
-		if err != nil {
-			return err
-		}
-		defer stop()
+	stop, err := job.Profile(role, 0)
+	if err != nil {
+		return err
 	}
+	defer stop()
 	return do()
 }
 

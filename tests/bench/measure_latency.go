@@ -21,7 +21,7 @@ const pace = 10 * time.Millisecond
 // latency measures from before the log call to the moment at which somebody who waits for the file to change can read the line.
 func latency(ctx context.Context, b *Bench) ([]Bar, error) {
 	load := Load{Workers: 1, Records: 500, Pace: pace}
-	all := []Contestant{ours()[0], {Name: "nats-per-record", Run: runPerRecord}}
+	all := []Contestant{ours()[0], perRecord}
 	p50, p99 := make([][]float64, len(all)), make([][]float64, len(all))
 	for n := range b.Rounds + 1 {
 		for i, c := range all {

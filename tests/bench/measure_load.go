@@ -48,7 +48,7 @@ func sizes(ctx context.Context, b *Bench) ([]Bar, error) {
 // paced lets one worker log a record every millisecond: each goes its way alone, so what counts is what a message costs.
 func paced(ctx context.Context, b *Bench) ([]Bar, error) {
 	load := Load{Workers: 1, Records: 3000, Pace: time.Millisecond}
-	all := []Contestant{ours()[0], {Name: "nats-per-record", Run: runPerRecord}}
+	all := []Contestant{ours()[0], perRecord}
 	figures := make([][]float64, len(all))
 	var ratios []float64
 	for n := range b.Rounds + 1 {

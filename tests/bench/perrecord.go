@@ -15,6 +15,8 @@ import (
 
 // What people do with NATS when they think of logging: a message per record, a subscriber that writes.
 
+var perRecord = Contestant{Name: "nats-per-record", About: "core NATS, one message per record, nothing acknowledged", Run: runPerRecord}
+
 func runPerRecord(_ context.Context, r *Round) (string, error) {
 	return natsPerRecord(r, "per-record", "")
 }

@@ -21,7 +21,7 @@ func contestants() []Contestant {
 	return append(ours(),
 		floor,
 		Contestant{Name: "zerolog-append", About: "four processes appending to one file, zerolog, a write(2) per record", Run: runAppend},
-		Contestant{Name: "nats-per-record", About: "core NATS, one message per record, nothing acknowledged", Run: runPerRecord},
+		perRecord,
 		Contestant{Name: "jetstream-per-record", About: "JetStream, one message per record, published asynchronously", Part: 8, Run: runJetStreamPerRecord},
 		Contestant{Name: "python-queue", About: "multiprocessing.Queue, QueueHandler, QueueListener, FileHandler", Part: 10, Prepare: needPython, Run: python("file")},
 		Contestant{Name: "python-queue-rotating", About: "the same with RotatingFileHandler", Part: 10, Prepare: needPython, Run: python("rotating")},

@@ -48,12 +48,10 @@ func play(role string) error {
 	if err != nil {
 		return err
 	}
-	if dir := os.Getenv(job.ProfileVariable); dir != "" {
-		stop, err := job.Profile(dir, role, j.Worker)
-		if err != nil {
-			return err
-		}
-		defer stop()
+	stop, err := job.Profile(role, j.Worker)
+	if err != nil {
+		return err
 	}
+	defer stop()
 	return do(worker{j})
 }
