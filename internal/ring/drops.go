@@ -26,7 +26,7 @@ func (r *Ring) countLocked(level record.Level, reason Reason, n uint64) {
 // later than the seq through. The ring remembers, so that whoever finds it after
 // its owner's death knows which drops nobody has told.
 func (r *Ring) AppendTold(body []byte, count, through uint64) (seq uint64, err error) {
-	sum := r.sums.untilSeq(body)
+	sum := r.digest(body)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	seq, err = r.appendLocked(body, sum, 100)

@@ -97,7 +97,7 @@ func fill(f *os.File, info Info) (*Ring, error) {
 	// holds all of its buffer in memory.
 	_ = unix.Madvise(mem, unix.MADV_RANDOM) // advice
 	r := newRing(mem, info)
-	r.sums = newSums(r.tail)
+	r.sums = true
 	r.file, r.unmap = f, unix.Munmap
 	r.indexes = paver{file: f, base: pageSize, size: uint64(len(r.index))}
 	r.lines = paver{file: f, base: info.layout.data(), size: uint64(len(r.data))}

@@ -11,7 +11,7 @@ import (
 	"github.com/logbraid/logbraid/pkg/record"
 )
 
-// The memory of a ring, which is also its file, version 1, little endian:
+// The memory of a ring, which is also its file, version 2, little endian:
 //
 //	header    4096 bytes
 //	index     slots x 24 bytes, rounded up to 4096
@@ -39,13 +39,13 @@ import (
 //	 8  4  ordinal, low 32 bits
 //	12  4  offset in data
 //	16  4  length
-//	20  4  CRC-32C of the line, then of the slot's bytes before
+//	20  4  checksum of the line and of the slot's bytes before, see sums.go
 //
 // head is the ordinal of the oldest record held, tail the one that comes next.
 // Because a dropped record uses up a seq and no ordinal, seq - ordinal - 1 is
 // the number of records dropped before it, and no drop needs a place in the index.
 const (
-	version    = 1
+	version    = 2
 	pageSize   = 4096
 	slotSize   = 24
 	sumAt      = 20   // in a slot
@@ -219,17 +219,4 @@ func (s slot) encode(b []byte, ordinal uint64) {
 	binary.LittleEndian.PutUint32(b[8:], uint32(ordinal))
 	binary.LittleEndian.PutUint32(b[12:], s.off)
 	binary.LittleEndian.PutUint32(b[16:], s.len)
-}
-
-// intact reports whether the slot holds the record with this ordinal, whole.
-func intact(b, data []byte, ordinal uint64) bool {
-	if binary.LittleEndian.Uint32(b[8:]) != uint32(ordinal) {
-		return false
-	}
-	s := decodeSlot(b)
-	if s.len == 0 || uint64(s.off)+uint64(s.len) > uint64(len(data)) {
-		return false
-	}
-	sum := crc32.Checksum(data[s.off:s.off+s.len], castagnoli)
-	return binary.LittleEndian.Uint32(b[sumAt:]) == crc32.Update(sum, castagnoli, b[:sumAt])
 }

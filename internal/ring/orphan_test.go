@@ -45,7 +45,7 @@ func lived(t *testing.T) (r *Ring, held map[uint64][]byte) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.Close() })
-	r.sums = newSums(r.tail)
+	r.sums = true
 	held = map[uint64][]byte{}
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range 60 {
@@ -398,7 +398,7 @@ func FuzzLoad(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	r.sums = newSums(r.tail)
+	r.sums = true
 	for i := range 5 {
 		if _, err := r.Append(body(record.Info, 100, fmt.Sprint(i)), 100); err != nil {
 			f.Fatal(err)

@@ -42,7 +42,7 @@ func (r *Ring) recover() Damage {
 	if !okHead {
 		trusted = tail
 	}
-	for intact(r.slot(tail), r.data, tail) {
+	for r.intact(tail) {
 		tail++ // admitted, but its owner did not live to say so
 	}
 	head = max(head, tail-min(tail, r.slots))
@@ -51,7 +51,7 @@ func (r *Ring) recover() Damage {
 	var last slot
 	behind := uint64(0) // the ordinal after last
 	for o := head; o < tail; o++ {
-		if intact(r.slot(o), r.data, o) {
+		if r.intact(o) {
 			last, behind = decodeSlot(r.slot(o)), o+1
 			continue
 		}
@@ -104,7 +104,7 @@ func (r *Ring) lastWhole(head uint64) uint64 {
 		if o < head {
 			o += 1 << 32
 		}
-		if o >= next && o%r.slots == at && intact(r.slot(o), r.data, o) {
+		if o >= next && o%r.slots == at && r.intact(o) {
 			next = o + 1
 		}
 	}

@@ -12,7 +12,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"os"
 	"sync"
 	"time"
@@ -44,7 +43,7 @@ var (
 type Ring struct {
 	info Info
 	tail []byte // what every line ends in before its seq; constant
-	sums *sums  // makes the records' checksums; nil in memory, which nobody reads afterwards
+	sums bool   // the records have checksums; not in memory, which nobody reads afterwards
 
 	// The memory: header, index, data, trailer. head is written by
 	// the sender, everything else under mu. A slot and its line are
@@ -176,14 +175,14 @@ func (r *Ring) Path() string { return r.path }
 // seq. If more than share percent of the ring would then be in use, it returns
 // ErrFull and no seq is used up.
 func (r *Ring) Append(body []byte, share int) (seq uint64, err error) {
-	sum := r.sums.untilSeq(body)
+	sum := r.digest(body)
 	r.lockToAppend()
 	seq, err = r.appendLocked(body, sum, share)
 	r.mu.Unlock()
 	return seq, err
 }
 
-func (r *Ring) appendLocked(body []byte, sum uint32, share int) (seq uint64, err error) {
+func (r *Ring) appendLocked(body []byte, sum uint64, share int) (seq uint64, err error) {
 	if r.sealed {
 		return 0, ErrSealed
 	}
@@ -201,14 +200,22 @@ func (r *Ring) appendLocked(body []byte, sum uint32, share int) (seq uint64, err
 	at += copy(line[at:], r.tail)
 	record.AppendEnd(line[:at], seq) // in place: n counts it
 	index := r.slot(ordinal)
-	slot{seq: seq, off: uint32(off), len: uint32(n)}.encode(index, ordinal)
-	if r.sums != nil {
-		sum = crc32.Update(sum, castagnoli, line[at:])
-		binary.LittleEndian.PutUint32(index[sumAt:], crc32.Update(sum, castagnoli, index[:sumAt]))
+	s := slot{seq: seq, off: uint32(off), len: uint32(n)}
+	s.encode(index, ordinal)
+	if r.sums {
+		binary.LittleEndian.PutUint32(index[sumAt:], s.sum(sum, ordinal))
 	}
 	r.end = off + n
 	r.tailCell.store(ordinal + 1) // publishes the line
 	return seq, nil
+}
+
+// digest sums a body, where there are checksums.
+func (r *Ring) digest(body []byte) uint64 {
+	if !r.sums {
+		return 0
+	}
+	return digest(body)
 }
 
 // slot returns the bytes of the index entry of the record with this ordinal.

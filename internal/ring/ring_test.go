@@ -373,7 +373,7 @@ func TestModel(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.sums = newSums(r.tail)
+		r.sums = true
 		var (
 			model                       []held
 			seq, drops, rejected, taken uint64
@@ -463,7 +463,7 @@ func TestModel(t *testing.T) {
 				}
 				_ = r.Close()
 				r = o
-				r.sums = newSums(r.tail)
+				r.sums = true
 			},
 			"": func(t *rapid.T) {
 				s := r.Stats()

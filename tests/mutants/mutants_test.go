@@ -176,9 +176,9 @@ var mutants = []mutant{
 	},
 	{
 		name: "a damaged record is sent", rule: "the buffer file's checksums are compared",
-		file: "internal/ring/format.go",
-		from: "	return binary.LittleEndian.Uint32(b[sumAt:]) == crc32.Update(sum, castagnoli, b[:sumAt])",
-		to:   "	return sum == sum",
+		file: "internal/ring/sums.go",
+		from: "	return ok && binary.LittleEndian.Uint32(b[sumAt:]) == s.sum(digest(body), ordinal)",
+		to:   "	return ok && body != nil",
 		in:   "./internal/ring", tests: "TestEveryByteDamaged",
 	},
 	{
