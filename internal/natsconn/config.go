@@ -58,6 +58,8 @@ type Config struct {
 	// Quiet keeps Go's monitor thread asleep while the connection is used, which saves a process that is idle in between
 	// half of its processor time; on Linux. Who sets it calls [WakeMonitor] where it wakes up goroutines of the program.
 	Quiet bool `ignored:"true"`
+	// Detour leads long payloads around nats.go; nil: none.
+	Detour *Detour `ignored:"true"`
 	// InProcess connects to a server in this process instead of dialling;
 	// URL and URLFile are then not used.
 	InProcess nats.InProcessConnProvider `ignored:"true"`

@@ -58,16 +58,23 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	}
 	nd := net.Dialer{Timeout: connectTimeout, KeepAliveConfig: keepAlive}
 	c, err := nd.Dial(network, address)
-	if err != nil || !d.cfg.Quiet {
-		return c, err
+	if err != nil {
+		return nil, err
 	}
-	return quiet(c), nil
+	if d.cfg.Quiet {
+		c = quiet(c)
+	}
+	return d.cfg.Detour.over(c), nil
 }
 
 // InProcessConn implements nats.InProcessConnProvider.
 func (d *dialer) InProcessConn() (net.Conn, error) {
 	d.refreshNKey()
-	return d.cfg.InProcess.InProcessConn()
+	c, err := d.cfg.InProcess.InProcessConn()
+	if err != nil {
+		return nil, err
+	}
+	return d.cfg.Detour.over(c), nil
 }
 
 // refreshNKey follows a seed file that came to hold another key. The signature

@@ -54,6 +54,9 @@ func Start(ctx context.Context, cfg Config) (_ *Collector, err error) {
 	}()
 	nc := p.Conn
 	if nc == nil {
+		if p.Delivery == DeliveryDirect {
+			p.NATS.Detour = natsconn.NewDetour()
+		}
 		if nc, err = natsconn.Connect(p.NATS, natsconn.LogHooks(w.log.log)); err != nil {
 			return nil, err
 		}
@@ -102,7 +105,7 @@ func (c *Collector) Stats() Stats {
 // newSource chooses the source by the delivery.
 func (w *writer) newSource(p *plan, nc *nats.Conn) (source, error) {
 	if p.Delivery == DeliveryDirect {
-		return &direct{nc: nc, prefix: p.Prefix}, nil
+		return &direct{nc: nc, prefix: p.Prefix, detour: p.NATS.Detour}, nil
 	}
 	return newStream(p, nc, w)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/logbraid/logbraid/internal/logfile"
+	"github.com/logbraid/logbraid/internal/natsconn"
 )
 
 // direct is delivery without a store: one subscription of one connection, because core NATS keeps the
@@ -17,6 +18,7 @@ import (
 type direct struct {
 	nc     *nats.Conn
 	prefix string
+	detour *natsconn.Detour // of nc; nil when that is the caller's
 	queue  *queue
 	sub    *nats.Subscription
 }
@@ -35,7 +37,9 @@ func (d *direct) start(ctx context.Context, q *queue, _ logfile.Source) error {
 	d.queue = q
 	subject := d.prefix + ".>"
 	sub, err := d.nc.Subscribe(subject, func(m *nats.Msg) {
-		next := newMessage(m.Subject, m.Header, m.Data)
+		data, again := d.detour.Payload(m.Data)
+		next := newMessage(m.Subject, m.Header, data)
+		next.again = again
 		next.reply = d.replyTo(m)
 		q.push(next)
 	})
@@ -99,6 +103,11 @@ func (d *direct) roundTrip(ctx context.Context) error {
 func (d *direct) committed(g *group) {
 	for _, a := range g.answers {
 		_ = d.nc.Publish(a.to, a.text)
+	}
+	for _, m := range g.messages {
+		if m.again {
+			d.detour.Recycle(m.data) // in the files, and in every chunk that somebody wanted of it
+		}
 	}
 }
 
