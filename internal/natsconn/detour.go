@@ -244,8 +244,8 @@ func parseOperation(p []byte) (o operation, ok bool) {
 	return o, ok && o.headers <= all
 }
 
-// parseLength reads a length of at most the longest message that a server lets through.
+// parseLength reads a length, of at most the longest message that a server can be made to let through.
 func parseLength(p []byte) (int, bool) {
 	n, err := strconv.ParseUint(string(p), 10, 31)
-	return int(n), err == nil && n <= 1<<maxClass
+	return int(n), err == nil && n <= 1<<maxClass && (p[0] != '0' || len(p) == 1)
 }
