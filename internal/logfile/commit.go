@@ -32,7 +32,7 @@ type Commit struct {
 }
 
 // Commit writes what was appended since the last Commit, with one write per
-// file, then the checkpoint, and then calls done(nil) (I5). Files that are due
+// file and piece that was lent, then the checkpoint, and then calls done(nil) (I5). Files that are due
 // are rotated before they are written.
 //
 // done is called exactly once for each Commit, in the order of the calls. If
@@ -90,7 +90,7 @@ func (s *Store) tell(done func(error), err error) {
 	done(err)
 }
 
-// write brings every touched file into place and writes its buffer.
+// write brings every touched file into place and writes what waits for it.
 func (s *Store) write() error {
 	now := s.opts.Clock()
 	var begun []*File
@@ -100,7 +100,7 @@ func (s *Store) write() error {
 				return fmt.Errorf("open %s: %w", f.path, err)
 			}
 		}
-		if f.due(len(f.buffer), now) {
+		if f.due(f.waiting.size, now) {
 			if err := f.rotate(); err != nil {
 				return err
 			}
@@ -175,8 +175,9 @@ func (s *Store) strictest() bool {
 // release gives the buffers back.
 func (s *Store) release() {
 	for i, f := range s.touched {
-		s.buffers.give(f.buffer)
-		f.buffer = nil
+		s.buffers.give(f.waiting.copied)
+		clear(f.waiting.lent)
+		f.waiting = gathered{lent: f.waiting.lent[:0]}
 		s.touched[i] = nil
 	}
 	s.touched = s.touched[:0]

@@ -16,6 +16,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/logbraid/logbraid/pkg/record"
 )
 
 // driver is a collector in small, with publishers that resend what is not
@@ -104,6 +106,26 @@ func (d *driver) checkPosition() error {
 	return nil
 }
 
+// log appends a record to its files, in one of the ways there are.
+func (d *driver) log(id string, seq uint64) {
+	files := []*File{d.all}
+	if id == "a" {
+		files = append(files, d.a)
+	}
+	for _, f := range files {
+		p := []byte(line(id, seq))
+		switch d.rand.IntN(4) {
+		case 0:
+			f.Lend(p, nil)
+		case 1:
+			sum := record.Checksum(p)
+			f.Lend(p, &sum)
+		default:
+			f.Append(p)
+		}
+	}
+}
+
 // commit sends some records of some runs. With mistakes, it resumes after them.
 func (d *driver) commit() error {
 	var c Commit
@@ -115,10 +137,7 @@ func (d *driver) commit() error {
 		run := d.table[id]
 		for range n {
 			run.Last++
-			d.all.Append([]byte(line(id, run.Last)))
-			if id == "a" {
-				d.a.Append([]byte(line(id, run.Last)))
-			}
+			d.log(id, run.Last)
 		}
 		run.Subject = "logs.x." + id
 		d.table[id] = run
@@ -200,10 +219,7 @@ func (d *driver) settleDown() error {
 			run := d.table[id]
 			for run.Last < d.sent[id].Last {
 				run.Last++
-				d.all.Append([]byte(line(id, run.Last)))
-				if id == "a" {
-					d.a.Append([]byte(line(id, run.Last)))
-				}
+				d.log(id, run.Last)
 			}
 			d.table[id] = run
 			c.Runs = append(c.Runs, RunDelta{id, run})

@@ -35,7 +35,7 @@ type File struct {
 
 	h       *handle
 	element *list.Element // in Store.open, while h is not nil
-	buffer  []byte
+	waiting gathered      // appended since the last commit
 	rolling rolling
 	seen    sight
 }
@@ -54,13 +54,30 @@ func (f *File) Append(p []byte) {
 	if len(p) == 0 {
 		return
 	}
-	if len(f.buffer) == 0 {
-		if f.buffer == nil {
-			f.buffer = f.store.buffers.take()
-		}
+	f.touched()
+	if f.waiting.copied == nil {
+		f.waiting.copied = f.store.buffers.take()
+	}
+	f.waiting.copied = append(f.waiting.copied, p...)
+	f.waiting.size += len(p)
+}
+
+// Lend is Append for many lines that stay as they are until the next Commit or Discard returns: they are
+// written from where they are. sum is their checksum, by record.Checksum, for whoever knows it; else nil.
+func (f *File) Lend(p []byte, sum *uint32) {
+	if len(p) == 0 {
+		return
+	}
+	f.touched()
+	f.waiting.lent = append(f.waiting.lent, lent{data: p, sum: sum, at: len(f.waiting.copied)})
+	f.waiting.size += len(p)
+}
+
+// touched notes that the next commit writes the file.
+func (f *File) touched() {
+	if f.waiting.size == 0 {
 		f.store.touched = append(f.store.touched, f)
 	}
-	f.buffer = append(f.buffer, p...)
 }
 
 // File gives the log file at path, relative to the store's directory or
@@ -358,12 +375,15 @@ func (f *File) adopt(size int64) error {
 // look notes that the file is as it should be.
 func (f *File) look() { f.seen = sight{f.st.length, f.store.opts.Clock()} }
 
-// write puts the buffer into the file with one write.
+// write puts what waits into the file.
 func (f *File) write() error {
-	n, err := f.h.Write(f.buffer)
-	if err == nil && n < len(f.buffer) {
-		err = io.ErrShortWrite
-	}
+	err := f.waiting.each(func(p []byte, _ *uint32) error {
+		n, err := f.h.Write(p)
+		if err == nil && n < len(p) {
+			err = io.ErrShortWrite
+		}
+		return err
+	})
 	if err != nil {
 		f.letGo() // never trusted again
 		f.suspect = true
@@ -371,12 +391,13 @@ func (f *File) write() error {
 	}
 	f.h.written++
 	f.store.syncer.mark(f.h, f.policy)
+	n := f.waiting.size
 	f.st.length += int64(n)
-	written := f.buffer
-	if f.policy.mode != modeEvery {
-		written = written[max(0, len(written)-shortTail):]
+	if f.policy.mode == modeEvery {
+		f.st.tail = f.waiting.tail(n)
+	} else {
+		f.st.tail = f.waiting.tail(shortTail)
 	}
-	f.st.tail = tailOf(written)
 	f.store.stats.bytes.Add(uint64(n))
 	f.store.open.MoveToFront(f.element)
 	f.store.writeback.grew(f, int64(n))

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"fmt"
 	"slices"
 	"syscall"
 	"testing"
@@ -23,6 +24,9 @@ func TestTextRenderedAside(t *testing.T) {
 	r.give(p, 1, 1000)
 	r.give(q, 2, 5) // behind it
 	r.notes.say(record.Info, "the collector's own", nil)
+	for i := range 20 { // each is made in the same place
+		r.queue.push(message{subject: "logs.foreign.host", data: fmt.Appendf(nil, "foreign %d", i)})
+	}
 	r.give(p, 1001, 2000)
 	r.step()
 	if !r.router.sinks[1].(*fileHandler).aside.started() {

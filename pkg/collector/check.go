@@ -43,7 +43,7 @@ func (w *writer) check(m *message) (b record.Batch, r *run, lines []byte, err er
 	return b, r, lines, b.Check(lines, r.tail)
 }
 
-// decode returns the lines of a batch, which stay until the group is filled.
+// decode returns the lines of a batch, which stay until the group is written.
 func (w *writer) decode(b record.Batch, m *message) ([]byte, error) {
 	if b.Enc == "" {
 		return m.data, nil
@@ -114,20 +114,20 @@ func (w *writer) admit(g *group, m *message) error {
 			return err
 		}
 	}
-	n := b.Count
+	p := piece{lines: lines, count: b.Count, lasting: true, sum: &b.CRC}
 	if b.First <= v.after {
-		lines, n = linesAfter(lines, v.after)
-		g.tally.duplicates += uint64(b.Count - n)
+		p = p.part(linesAfter(lines, v.after))
+		g.tally.duplicates += uint64(b.Count - p.count)
 	}
 	g.touch(r)
 	r.now = v.next
 	g.tally.batches++
-	g.tally.bytes += uint64(len(lines))
+	g.tally.bytes += uint64(len(p.lines))
 	g.answer(m, record.Ack{Kind: record.AckCommitted, Run: b.Run, Seq: r.now.last})
-	if n == 0 {
+	if p.count == 0 {
 		return nil
 	}
-	return w.router.route(g, lines, n, r)
+	return w.router.route(g, p, r)
 }
 
 // linesAfter returns the lines of a checked payload whose seq is above the given one (they are its last), and

@@ -60,10 +60,10 @@ func colored(mode string, out io.Writer, noColor bool) bool {
 	return ok && !noColor && term.IsTerminal(int(f.Fd()))
 }
 
-func (c *console) take(g *group, p []byte, _ int, _ *run) error {
+func (c *console) take(g *group, p piece, _ *run) error {
 	k := &g.chunks[c.index]
 	c.lines.begin(k)
-	for line := range Lines(p).All() {
+	for line := range Lines(p.lines).All() {
 		if k.room <= 0 || k.skipped > 0 {
 			k.skipped++
 			continue

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -46,11 +47,14 @@ func (h *fileHandler) open() (err error) {
 	return err
 }
 
-func (h *fileHandler) take(g *group, p []byte, n int, from *run) error {
+func (h *fileHandler) take(g *group, p piece, from *run) error {
 	t := &g.tally.routes[h.index]
-	t.records += uint64(n)
-	if h.file != nil && h.aside.render != nil && (h.aside.busy || len(p) >= worthAside) {
-		h.aside.put(p)
+	t.records += uint64(p.count)
+	if h.file != nil && h.aside.render != nil && (h.aside.busy || len(p.lines) >= worthAside) {
+		if !p.lasting {
+			p.lines = bytes.Clone(p.lines)
+		}
+		h.aside.put(p.lines)
 		return nil
 	}
 	if h.file != nil {
@@ -59,30 +63,38 @@ func (h *fileHandler) take(g *group, p []byte, n int, from *run) error {
 	}
 	// Lines of one file that stand together go there together.
 	var file *logfile.File
-	begin, end := 0, 0
-	for line := range Lines(p).All() {
+	begin, end, count := 0, 0, 0
+	for line := range Lines(p.lines).All() {
 		f, err := h.split.fileFor(line, from)
 		if err != nil {
 			return err
 		}
 		if f != file && end > begin {
-			t.bytes += h.append(file, p[begin:end])
-			begin = end
+			t.bytes += h.append(file, p.part(p.lines[begin:end], count))
+			begin, count = end, 0
 		}
 		file = f
 		end += len(line) + 1
+		count++
 	}
-	t.bytes += h.append(file, p[begin:end])
+	t.bytes += h.append(file, p.part(p.lines[begin:end], count))
 	return nil
 }
 
-// append gives whole lines to a file and returns how many bytes that makes there.
-func (h *fileHandler) append(f *logfile.File, p []byte) uint64 {
+// worthLending is from how many bytes on a write of their own costs less than copying them.
+const worthLending = 32 << 10
+
+// append gives lines to a file and returns how many bytes that makes there.
+func (h *fileHandler) append(f *logfile.File, p piece) uint64 {
 	if h.render == nil {
-		f.Append(p)
-		return uint64(len(p))
+		if p.lasting && len(p.lines) >= worthLending {
+			f.Lend(p.lines, p.sum)
+		} else {
+			f.Append(p.lines)
+		}
+		return uint64(len(p.lines))
 	}
-	h.scratch = appendRendered(h.scratch[:0], p, h.render)
+	h.scratch = appendRendered(h.scratch[:0], p.lines, h.render)
 	f.Append(h.scratch)
 	size := len(h.scratch)
 	if size > maxGroup {
@@ -96,7 +108,7 @@ func (h *fileHandler) filled(g *group) {
 		return
 	}
 	text := h.aside.wait()
-	h.file.Append(text)
+	h.file.Lend(text, nil) // stays until the next group
 	g.tally.routes[h.index].bytes += uint64(len(text))
 }
 

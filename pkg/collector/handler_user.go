@@ -79,10 +79,10 @@ func newUserHandler(index int, u UserHandler, log *diagnostics) *userHandler {
 	return h
 }
 
-func (h *userHandler) take(g *group, p []byte, _ int, _ *run) error {
+func (h *userHandler) take(g *group, p piece, _ *run) error {
 	k := &g.chunks[h.index]
 	h.lines.begin(k)
-	for line := range Lines(p).All() {
+	for line := range Lines(p.lines).All() {
 		size := len(line) + 1
 		if k.skipped > 0 || k.room < size {
 			k.skipped++

@@ -25,18 +25,31 @@ func (s routeSet) each(f func(i int) error) error {
 }
 
 // A sink is a handler as the writer sees it. The writer calls take, any number of times for a group, then filled;
-// committed is called in the order of the groups, once each commit stands; none waits for anybody outside. Of p nothing is kept
-// beyond filled.
+// committed is called in the order of the groups, once each commit stands; none waits for anybody outside.
 type sink interface {
-	// take gets n whole lines of one run that passed the filter. What it can take back when the commit
+	// take gets lines that passed the filter. What it can take back when the commit
 	// fails, it takes at once; everything else waits in the group for committed. An error stands for
 	// the whole group: nothing of it is committed.
-	take(g *group, p []byte, n int, from *run) error
+	take(g *group, p piece, from *run) error
 	filled(g *group) // also of a group that fails; what is in the files' buffers is then thrown away
 	committed(g *group)
 
 	stats(s *HandlerStats)           // fills in what it knows; any goroutine
 	close(ctx context.Context) error // after the last committed
+}
+
+// A piece is whole lines of one run.
+type piece struct {
+	lines []byte
+	count int
+	// lasting: the lines stay until the group's commit has written them; else, until take returns.
+	lasting bool
+	sum     *uint32 // checksum of the lines, where it is known
+}
+
+// part is a part of a piece.
+func (p piece) part(lines []byte, count int) piece {
+	return piece{lines: lines, count: count, lasting: p.lasting}
 }
 
 // A router decides which lines go to which sinks. It looks at a record only as far as some filter asks: not at
@@ -98,20 +111,21 @@ func (r *router) wanted(app, worker string) routeSet {
 	return s
 }
 
-// route gives the n lines of p to the sinks whose filters they pass, in as few pieces as possible.
-func (r *router) route(g *group, p []byte, n int, from *run) error {
-	if err := (from.routes & r.whole).each(func(i int) error { return r.sinks[i].take(g, p, n, from) }); err != nil {
+// route gives the lines to the sinks whose filters they pass, in as few pieces as possible.
+func (r *router) route(g *group, whole piece, from *run) error {
+	if err := (from.routes & r.whole).each(func(i int) error { return r.sinks[i].take(g, whole, from) }); err != nil {
 		return err
 	}
 	asked := from.routes &^ r.whole
 	if asked == 0 {
 		return nil
 	}
+	p := whole.lines
 	var open routeSet // sinks that want the line before
 	at := position{}
 	give := func(i int) error {
 		s := r.starts[i]
-		return r.sinks[i].take(g, p[s.offset:at.offset], at.line-s.line, from)
+		return r.sinks[i].take(g, whole.part(p[s.offset:at.offset], at.line-s.line), from)
 	}
 	for at.offset < len(p) {
 		end := at.offset + bytes.IndexByte(p[at.offset:], '\n') + 1

@@ -18,12 +18,12 @@ type keep struct {
 	pieces  int
 }
 
-func (k *keep) take(_ *group, p []byte, n int, _ *run) error {
-	if c := bytes.Count(p, newline); c != n || c == 0 {
-		return fmt.Errorf("%d lines, said to be %d", c, n)
+func (k *keep) take(_ *group, p piece, _ *run) error {
+	if c := bytes.Count(p.lines, newline); c != p.count || c == 0 {
+		return fmt.Errorf("%d lines, said to be %d", c, p.count)
 	}
-	k.got.Write(p)
-	k.n += n
+	k.got.Write(p.lines)
+	k.n += p.count
 	k.pieces++
 	return nil
 }
@@ -74,7 +74,7 @@ func TestRouteAgainstReference(t *testing.T) {
 			if n == 0 {
 				continue
 			}
-			if err := router.route(&group{}, p, n, from); err != nil {
+			if err := router.route(&group{}, piece{lines: p, count: n}, from); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -40,7 +40,7 @@ type writer struct {
 	strangers map[string]*run  // of foreign messages, by subject
 	rejected  *logfile.File    // nil until something is rejected
 	line      []byte           // scratch
-	decoded   []byte           // the lines of batches that are blocks, of the group that is being filled
+	decoded   []byte           // the lines of batches that are blocks, of the group that is being written
 	retry     <-chan time.Time // not nil while stalled: when to try again
 	noted     time.Time        // the beginning of the last stall that the log tells of
 	told      discarded        // as far as the log tells
@@ -131,12 +131,10 @@ func (w *writer) step() {
 		w.flight.back(g)
 		return
 	}
+	defer w.release()
 	err := w.fill(g)
 	for _, s := range w.router.sinks {
 		s.filled(g)
-	}
-	if w.decoded = w.decoded[:0]; cap(w.decoded) > 2*maxGroup {
-		w.decoded = nil // something huge, once in a while: not kept for ever
 	}
 	if err != nil {
 		w.flight.begin(g) // it never gets further, and is recalled with those whose commits failed
@@ -151,6 +149,13 @@ func (w *writer) step() {
 	}
 	g.tally.commits = 1
 	w.store.Commit(logfile.Commit{Runs: g.deltas, Source: g.source}, func(err error) { w.settle(g, err) })
+}
+
+// release gives up the room of the lines that a group was decoded to.
+func (w *writer) release() {
+	if w.decoded = w.decoded[:0]; cap(w.decoded) > 2*maxGroup {
+		w.decoded = nil // something huge, once in a while: not kept for ever
+	}
 }
 
 // fill appends what the group holds to the files' buffers.

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"hash/crc32"
 	"testing"
 )
@@ -17,6 +18,35 @@ func TestChecksumIsCRC32C(t *testing.T) {
 		if got, want := Checksum(p[:n]), crc32.Checksum(p[:n], castagnoli); got != want {
 			t.Fatalf("%d bytes: %08x, not %08x", n, got, want)
 		}
+	}
+}
+
+func TestJoinChecksums(t *testing.T) {
+	p := make([]byte, 70_000)
+	for i := range p {
+		p[i] = byte(i * i >> 3)
+	}
+	for _, n := range []int{0, 1, 2, 7, 255, 256, 4096, 65_535, 65_536, 69_999, 70_000} {
+		for _, first := range [][]byte{nil, {0}, {0, 0, 0, 0}, []byte("123456789"), p} {
+			want := Checksum(append(bytes.Clone(first), p[:n]...))
+			if got := JoinChecksums(Checksum(first), Checksum(p[:n]), n); got != want {
+				t.Errorf("%d bytes behind %d: %08x, not %08x", n, len(first), got, want)
+			}
+		}
+	}
+}
+
+// The table of powers goes round: x^(2^31) is x. So it is enough for any length.
+func TestPowersComeAgain(t *testing.T) {
+	last := powers[len(powers)-1]
+	if got := multiply(last, last); got != powers[0] {
+		t.Errorf("%08x follows the last power, not %08x", got, powers[0])
+	}
+}
+
+func BenchmarkJoinChecksums(b *testing.B) {
+	for b.Loop() {
+		JoinChecksums(0xe3069283, 0x12345678, 1<<20-1)
 	}
 }
 
