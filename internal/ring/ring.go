@@ -194,12 +194,13 @@ func (r *Ring) appendLocked(body []byte, sum uint64, share int) (seq uint64, err
 		return 0, err
 	}
 	r.lines.until(off + n)
-	r.indexes.until((ordinal%r.slots + 1) * slotSize)
+	at := ordinal % r.slots * slotSize
+	index := r.index[at : at+slotSize]
+	r.indexes.until(at + slotSize)
 	line := r.data[off : off+n : off+n]
-	at := copy(line, body)
-	at += copy(line[at:], r.tail)
-	record.AppendEnd(line[:at], seq) // in place: n counts it
-	index := r.slot(ordinal)
+	copied := copy(line, body)
+	copied += copy(line[copied:], r.tail)
+	record.AppendEnd(line[:copied], seq) // in place: n counts it
 	s := slot{seq: seq, off: uint32(off), len: uint32(n)}
 	s.encode(index, ordinal)
 	if r.sums {

@@ -1,6 +1,10 @@
 package ring
 
-import "github.com/logbraid/logbraid/pkg/record"
+import (
+	"sort"
+
+	"github.com/logbraid/logbraid/pkg/record"
+)
 
 // Next returns the oldest lines that are held and lie in one piece: at most
 // maxBytes and maxRecords of them, but always one if there is any. The batch
@@ -19,26 +23,32 @@ func (r *Ring) NextBehind(skip, maxBytes, maxRecords int) (payload []byte, b rec
 		return nil, record.Batch{}, false
 	}
 	first := decodeSlot(r.slot(ordinal))
-	last, end := first, first.off+first.len
-	ordinal++
-	n := 1
-	for ; ordinal < tail && n < maxRecords && !r.bad[ordinal]; ordinal++ {
-		s := decodeSlot(r.slot(ordinal))
-		if s.off != end || uint64(end-first.off)+uint64(s.len) > uint64(maxBytes) {
-			break
-		}
-		end += s.len
-		last = s
-		n++
-	}
+	// Lines stand one behind the other, until one has to go to the front.
+	next := r.until(ordinal+1, min(tail, ordinal+uint64(max(maxRecords, 1))), func(s slot) bool {
+		return s.off < first.off || uint64(s.off-first.off)+uint64(s.len) > uint64(maxBytes)
+	})
+	last := decodeSlot(r.slot(next - 1))
+	end := last.off + last.len
 	return r.data[first.off:end:end], record.Batch{
 		Run:     r.info.Identity.Run,
 		First:   first.seq,
 		Last:    last.seq,
-		Count:   n,
-		Dropped: last.seq - ordinal + r.rejected(),
+		Count:   int(next - ordinal),
+		Dropped: last.seq - next + r.rejected(),
 		Oldest:  decodeSlot(r.slot(head)).seq,
 	}, true
+}
+
+// until returns the first ordinal from o on whose slot is beyond something, and end if none is. Of slots, those that are beyond come
+// last, so it looks at a few of them only: the rest have left the near caches. It stops at a damaged record, whose slot says anything.
+func (r *Ring) until(o, end uint64, beyond func(slot) bool) uint64 {
+	if len(r.bad) > 0 {
+		for o < end && !r.bad[o] && !beyond(decodeSlot(r.slot(o))) {
+			o++
+		}
+		return o
+	}
+	return o + uint64(sort.Search(int(end-o), func(i int) bool { return beyond(decodeSlot(r.slot(o + uint64(i)))) }))
 }
 
 // rejected is the number of records that were discarded: they had a seq and an
@@ -53,14 +63,16 @@ func (r *Ring) rejected() (n uint64) {
 // Release gives back the room of all records up to the seq last, and returns how
 // many there were. Only an acknowledgement that covers them justifies it (I3).
 func (r *Ring) Release(last uint64) (n int) {
-	tail := r.tailCell.load()
-	next := r.headCell.load()
-	for next < tail && decodeSlot(r.slot(next)).seq <= last {
-		next = r.skipBad(next+1, tail)
-		n++
+	tail, head := r.tailCell.load(), r.headCell.load()
+	for {
+		next := r.until(head, tail, func(s slot) bool { return s.seq > last })
+		n += int(next - head)
+		if head = r.skipBad(next, tail); head == next {
+			break
+		}
 	}
 	if n > 0 {
-		r.headCell.store(next)
+		r.headCell.store(head)
 	}
 	return n
 }
