@@ -15,10 +15,10 @@
 //	foreign.go   adopt         a message without the header
 //	rejected.go  reject        a message that lies
 //	route.go     route         which handlers want which lines
-//	handler_*.go take          append to a file's buffer
+//	handler_*.go take          append to a file's buffer; lend it what is long (ADR 19)
 //	  |
 //	  v
-//	internal/logfile Commit    one write per file, rotation, fsync by policy, one checkpoint entry
+//	internal/logfile Commit    one write per file and long piece, rotation, fsync by policy, one checkpoint entry
 //	  |
 //	  v                        the writer, or with FSYNC=always the goroutine that syncs
 //	writer.go    settle        only now: numbers, console, user handlers, acknowledgements (I5)

@@ -81,7 +81,7 @@ func (m *message) resent() bool { return m.stored() || m.batch && m.reply != "" 
 // size is about what the message takes in memory.
 func (m *message) size() int {
 	const itself = 384 // the struct, nats.go's message and its headers
-	return itself + len(m.subject) + len(m.reply) + len(m.header) + len(m.data)
+	return itself + len(m.subject) + len(m.reply) + len(m.header) + cap(m.data)
 }
 
 // An answer goes to a publisher once what it says is true for ever.
