@@ -32,7 +32,8 @@ type Commit struct {
 }
 
 // Commit writes what was appended since the last Commit, with one write per
-// file and piece that was lent, then the checkpoint, and then calls done(nil) (I5). Files that are due
+// file, or one for each piece that was lent and for what stands between them,
+// then the checkpoint, and then calls done(nil) (I5). Files that are due
 // are rotated before they are written.
 //
 // done is called exactly once for each Commit, in the order of the calls. If

@@ -54,7 +54,7 @@ func (f *File) Append(p []byte) {
 	if len(p) == 0 {
 		return
 	}
-	f.touched()
+	f.begun()
 	if f.waiting.copied == nil {
 		f.waiting.copied = f.store.buffers.take()
 	}
@@ -68,13 +68,13 @@ func (f *File) Lend(p []byte, sum *uint32) {
 	if len(p) == 0 {
 		return
 	}
-	f.touched()
+	f.begun()
 	f.waiting.lent = append(f.waiting.lent, lent{data: p, sum: sum, at: len(f.waiting.copied)})
 	f.waiting.size += len(p)
 }
 
-// touched notes that the next commit writes the file.
-func (f *File) touched() {
+// begun has the next commit write the file.
+func (f *File) begun() {
 	if f.waiting.size == 0 {
 		f.store.touched = append(f.store.touched, f)
 	}
@@ -276,8 +276,9 @@ func (s *Store) makeRoom() error {
 }
 
 // compare holds the open file against what was written. That nobody else wrote
-// to it or deleted it, is looked at before each write: then what we write always
-// stands where the journal says it does, and never in a file without a name.
+// to it or deleted it, is looked at before each commit's writes: then what we write
+// stands where the journal says it does, and never in a file without a name. (Who
+// writes to it in that very moment is found at the next look.)
 func (f *File) compare(info Info) error {
 	switch {
 	case info.Links == 0:

@@ -33,10 +33,13 @@ type Detour struct {
 const (
 	tokenSize = 8 + 8 // key and number
 
-	// minDetour is the shortest payload that is worth it: nats.go reads so much at once.
-	minDetour = 32 << 10
-	minClass  = 15 // its power of two
-	maxClass  = 26 // 64 MiB, the most that nats-server can be set to
+	minClass  = 15
+	minDetour = 1 << minClass // the shortest payload that is worth it: nats.go reads so much at once
+	maxClass  = 26
+	maxDetour = 1<<maxClass - len(lineEnd) // the longest: a server takes more only where it is set to
+	maxLength = 1 << 30                    // of what follows a line; no server is that large
+
+	lineEnd = "\r\n"
 )
 
 // NewDetour returns a Detour for a [Config].
@@ -46,9 +49,9 @@ func NewDetour() *Detour {
 	return d
 }
 
-// Payload returns the payload of a message for which nats.go has delivered data. again reports whether it may be given to
+// Payload returns the payload of a message for which nats.go has delivered data. pooled reports whether it is for
 // [Detour.Recycle].
-func (d *Detour) Payload(data []byte) (payload []byte, again bool) {
+func (d *Detour) Payload(data []byte) (payload []byte, pooled bool) {
 	if d == nil || len(data) != tokenSize || !bytes.Equal(data[:8], d.key[:]) {
 		return data, false
 	}
@@ -66,20 +69,19 @@ func (d *Detour) Payload(data []byte) (payload []byte, again bool) {
 	return payload, true
 }
 
-// Recycle takes back a payload that nobody reads any more.
+// Recycle takes back a payload that Payload has returned as pooled, and that nobody reads any more.
 func (d *Detour) Recycle(payload []byte) {
 	payload = payload[:cap(payload)]
 	d.pools[class(len(payload))].Put(&payload)
 }
 
-// put keeps a payload and returns its token.
-func (d *Detour) put(payload []byte) (token [tokenSize]byte) {
+// put keeps a payload and writes its token.
+func (d *Detour) put(payload, token []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	copy(token[:], d.key[:])
-	binary.BigEndian.PutUint64(token[8:], d.first+uint64(len(d.waiting)))
+	copy(token, d.key[:])
+	binary.BigEndian.PutUint64(token[len(d.key):], d.first+uint64(len(d.waiting)))
 	d.waiting = append(d.waiting, payload)
-	return token
 }
 
 // buffer has room for n bytes.
@@ -115,7 +117,7 @@ type detourConn struct {
 	scratch    []byte // of made
 }
 
-// Read implements net.Conn. A message with a long payload is returned when it has arrived as a whole.
+// Read implements net.Conn, but for one caller at a time. A message with a long payload is returned when it has arrived as a whole.
 func (c *detourConn) Read(p []byte) (n int, err error) {
 	for len(p) > 0 {
 		here := p[:min(uint64(len(p)), c.pass)]
@@ -149,8 +151,8 @@ func (c *detourConn) next() error {
 		case !ok || o.line == 0 && c.pass == 0 && c.end-c.begin == len(c.buf):
 			c.pass = math.MaxUint64 // nothing that we know: for ever
 			return nil
-		case o.line > 0 && o.payload() < minDetour:
-			c.pass += uint64(o.line + o.behind)
+		case o.line > 0 && (o.payload() < minDetour || o.payload() > maxDetour):
+			c.pass += uint64(o.line) + uint64(o.behind)
 		case c.pass > 0:
 			return nil // first what stands before it
 		case o.line > 0:
@@ -180,21 +182,24 @@ func (c *detourConn) around(o operation) error {
 	line := c.buf[c.begin : c.begin+o.line]
 	made := append(c.scratch[:0], line[:o.length]...)
 	made = strconv.AppendInt(made, int64(o.headers+tokenSize), 10)
-	made = append(made, "\r\n"...)
+	made = append(made, lineEnd...)
 	c.begin += o.line
 	headers := len(made)
 	made = append(made, make([]byte, o.headers)...)
 	if err := c.fill(made[headers:]); err != nil {
 		return err
 	}
-	payload := c.detour.buffer(o.payload())
+	payload := c.detour.buffer(o.payload() + len(lineEnd))
 	if err := c.fill(payload); err != nil {
 		return err
 	}
-	token := c.detour.put(payload)
-	c.made = append(made, token[:]...)
-	c.scratch = c.made
-	c.pass = uint64(len("\r\n"))
+	payload, end := payload[:o.payload()], payload[o.payload():]
+	made = append(made, make([]byte, tokenSize)...)
+	made = append(made, end...)
+	c.detour.put(payload, made[len(made)-len(end)-tokenSize:])
+	if c.made = made; cap(made) <= len(c.buf) {
+		c.scratch = made
+	}
 	return nil
 }
 
@@ -215,7 +220,7 @@ type operation struct {
 }
 
 // payload is the length of what follows the headers.
-func (o operation) payload() int { return o.behind - len("\r\n") - o.headers }
+func (o operation) payload() int { return o.behind - len(lineEnd) - o.headers }
 
 // parseOperation looks at the beginning of what has arrived. It is not ok when a server would not send that.
 func parseOperation(p []byte) (o operation, ok bool) {
@@ -229,7 +234,7 @@ func parseOperation(p []byte) (o operation, ok bool) {
 	if o.line == 0 || p[0] != 'M' && p[0] != 'H' {
 		return o, true
 	}
-	line, ok := bytes.CutSuffix(p[:o.line], []byte("\r\n"))
+	line, ok := bytes.CutSuffix(p[:o.line], []byte(lineEnd))
 	withHeaders := bytes.HasPrefix(line, []byte("HMSG "))
 	if !ok || !withHeaders && !bytes.HasPrefix(line, []byte("MSG ")) {
 		return o, false
@@ -240,12 +245,12 @@ func parseOperation(p []byte) (o operation, ok bool) {
 		rest := line[:o.length-1]
 		o.headers, ok = parseLength(rest[bytes.LastIndexByte(rest, ' ')+1:])
 	}
-	o.behind = all + len("\r\n")
+	o.behind = all + len(lineEnd)
 	return o, ok && o.headers <= all
 }
 
-// parseLength reads a length, of at most the longest message that a server can be made to let through.
+// parseLength reads a length as a server writes it.
 func parseLength(p []byte) (int, bool) {
 	n, err := strconv.ParseUint(string(p), 10, 31)
-	return int(n), err == nil && n <= 1<<maxClass && (p[0] != '0' || len(p) == 1)
+	return int(n), err == nil && n <= maxLength && (p[0] != '0' || len(p) == 1)
 }

@@ -40,13 +40,13 @@ func restore(t *testing.T, d *Detour, stream []byte) []byte {
 			continue
 		}
 		at := o.line + o.headers
-		payload, again := d.Payload(op[at : len(op)-2])
+		payload, pooled := d.Payload(op[at : len(op)-2])
 		whole = append(whole, op[:o.length]...)
 		whole = strconv.AppendInt(whole, int64(o.headers+len(payload)), 10)
 		whole = append(whole, "\r\n"...)
 		whole = append(whole, op[o.line:at]...)
 		whole = append(append(whole, payload...), op[len(op)-2:]...)
-		if again {
+		if pooled {
 			clear(payload) // nobody reads it any more
 			d.Recycle(payload)
 		}
@@ -177,12 +177,12 @@ func TestDetourPayload(t *testing.T) {
 	for i := range tokens {
 		payload := d.buffer(minDetour)
 		payload[0] = byte(i)
-		token := d.put(payload)
-		tokens[i] = token[:]
+		tokens[i] = make([]byte, tokenSize)
+		d.put(payload, tokens[i])
 	}
 	take := func(data []byte) int {
-		p, again := d.Payload(data)
-		if !again {
+		p, pooled := d.Payload(data)
+		if !pooled {
 			return -1
 		}
 		return int(p[0])
@@ -201,7 +201,7 @@ func TestDetourPayload(t *testing.T) {
 	ahead := bytes.Clone(tokens[4])
 	ahead[15]++
 	for _, data := range [][]byte{forged, ahead, tokens[2][:15], nil, []byte("sixteen bytes...")} {
-		if p, again := d.Payload(data); again || !bytes.Equal(p, data) {
+		if p, pooled := d.Payload(data); pooled || !bytes.Equal(p, data) {
 			t.Errorf("%q stands for %d bytes", data, len(p))
 		}
 	}
@@ -211,7 +211,7 @@ func TestDetourPayload(t *testing.T) {
 	if n := len(d.waiting); n != 0 {
 		t.Errorf("%d payloads are kept", n)
 	}
-	if p, again := (*Detour)(nil).Payload(tokens[3]); again || !bytes.Equal(p, tokens[3]) {
+	if p, pooled := (*Detour)(nil).Payload(tokens[3]); pooled || !bytes.Equal(p, tokens[3]) {
 		t.Error("without a detour there is something else")
 	}
 }
@@ -238,13 +238,13 @@ func TestDetourEndToEnd(t *testing.T) {
 			type message struct {
 				header  string
 				payload []byte
-				again   bool
+				pooled  bool
 			}
 			got := make(chan message, 1000)
 			if _, err := nc.Subscribe("logs.>", func(m *nats.Msg) {
-				payload, again := cfg.Detour.Payload(m.Data)
-				got <- message{m.Header.Get("n"), bytes.Clone(payload), again}
-				if again {
+				payload, pooled := cfg.Detour.Payload(m.Data)
+				got <- message{m.Header.Get("n"), bytes.Clone(payload), pooled}
+				if pooled {
 					clear(payload)
 					cfg.Detour.Recycle(payload)
 				}
@@ -274,8 +274,8 @@ func TestDetourEndToEnd(t *testing.T) {
 					if want := fmt.Sprint(from + i); i%3 > 0 && m.header != want {
 						t.Fatalf("message %d has the header %q", from+i, m.header)
 					}
-					if want := way.around && size >= minDetour; m.again != want {
-						t.Fatalf("message %d, of %d bytes, went around: %v", from+i, size, m.again)
+					if want := way.around && size >= minDetour; m.pooled != want {
+						t.Fatalf("message %d, of %d bytes, went around: %v", from+i, size, m.pooled)
 					}
 				}
 			}

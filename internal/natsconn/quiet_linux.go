@@ -34,9 +34,10 @@ func quiet(c net.Conn) net.Conn {
 	return &quietConn{Conn: c, raw: raw}
 }
 
-// maxQuiet is the longest write that is made quietly, in bytes: one of the longest messages by default. While a system call runs that
-// the scheduler does not know of, the garbage collector cannot stop its thread; copying so much to a socket takes about 0.2 ms.
-const maxQuiet = 1 << 20
+// maxQuiet is the longest write that is made quietly, in bytes: one of the longest messages by default, with what nats.go and its header
+// add to the lines. While a system call runs that the scheduler does not know of, the garbage collector cannot stop its thread;
+// copying so much to a socket takes about 0.2 ms.
+const maxQuiet = 1<<20 + 4<<10
 
 // Read implements net.Conn.
 func (c *quietConn) Read(b []byte) (n int, err error) {

@@ -195,8 +195,8 @@ func (r *Ring) appendLocked(body []byte, sum uint64, share int) (seq uint64, err
 	}
 	r.lines.until(off + n)
 	at := ordinal % r.slots * slotSize
-	index := r.index[at : at+slotSize]
 	r.indexes.until(at + slotSize)
+	index := r.index[at : at+slotSize]
 	line := r.data[off : off+n : off+n]
 	copied := copy(line, body)
 	copied += copy(line[copied:], r.tail)

@@ -431,8 +431,9 @@ func TestModel(t *testing.T) {
 			"next": func(t *rapid.T) {
 				maxBytes := rapid.IntRange(1, 20_000).Draw(t, "bytes")
 				maxRecords := rapid.IntRange(1, 10).Draw(t, "records")
-				p, b, ok := r.Next(maxBytes, maxRecords)
-				if ok != (len(model) > 0) {
+				skip := rapid.IntRange(0, 3).Draw(t, "skip")
+				p, b, ok := r.NextBehind(skip, maxBytes, maxRecords)
+				if ok != (len(model) > skip) {
 					t.Fatalf("ok %v, %d records held", ok, len(model))
 				}
 				if !ok {
@@ -443,11 +444,19 @@ func TestModel(t *testing.T) {
 					t.Fatalf("%d records, %d bytes", n, len(p))
 				}
 				var want []byte
-				for _, h := range model[:n] {
+				rest := model[skip:]
+				for _, h := range rest[:n] {
 					want = append(want, h.line...)
 				}
-				last := model[n-1].seq
-				if !bytes.Equal(p, want) || b.First != model[0].seq || b.Oldest != b.First || b.Last != last ||
+				if n < len(rest) && n < maxRecords && len(p)+len(rest[n].line) <= maxBytes {
+					// The one behind does not lie behind.
+					at := func(n int) uint32 { return decodeSlot(r.slot(r.headCell.load() + uint64(skip+n))).off }
+					if at(n) > at(n-1) {
+						t.Fatalf("%d records, %d bytes, and one more would fit", n, len(p))
+					}
+				}
+				last := rest[n-1].seq
+				if !bytes.Equal(p, want) || b.First != rest[0].seq || b.Oldest != model[0].seq || b.Last != last ||
 					b.Dropped != droppedAt[last]+rejected {
 					t.Fatalf("batch %+v", b)
 				}

@@ -17,7 +17,7 @@ import (
 // before by chance only, once in 2^32 (TestDigest, TestSumDependsOnEachBit). Appending a record of 400 bytes takes 89 ns in place of
 // the 118 with a CRC-32C (BenchmarkAppend, AMD EPYC).
 
-// The first bits of the fractions of the square roots of primes: no text has such bytes, for which a product would be 0.
+// The first bits of the fractions of the square roots of primes: no text has such bytes, with which a product would be 0.
 const (
 	key0    = 0x6a09e667f3bcc908
 	key1    = 0xbb67ae8584caa73b
@@ -31,8 +31,7 @@ func digest(body []byte) uint64 {
 	sum, key := uint64(len(body))*keyLen, uint64(key0)
 	p := body
 	for len(p) >= 32 {
-		b := (*[32]byte)(p)
-		sum += multiply(word(b[0:])^key, word(b[8:])^key1) + multiply(word(b[16:])^key, word(b[24:])^key2)
+		sum += products((*[32]byte)(p), key)
 		key += keyStep
 		p = p[32:]
 	}
@@ -43,9 +42,13 @@ func digest(body []byte) uint64 {
 		} else {
 			copy(b[:], p)
 		}
-		sum += multiply(word(b[0:])^key, word(b[8:])^key1) + multiply(word(b[16:])^key, word(b[24:])^key2)
+		sum += products(&b, key)
 	}
 	return sum
+}
+
+func products(b *[32]byte, key uint64) uint64 {
+	return multiply(word(b[0:])^key, word(b[8:])^key1) + multiply(word(b[16:])^key, word(b[24:])^key2)
 }
 
 func word(p []byte) uint64 { return binary.LittleEndian.Uint64(p) }

@@ -23,8 +23,7 @@ func (r *Ring) NextBehind(skip, maxBytes, maxRecords int) (payload []byte, b rec
 		return nil, record.Batch{}, false
 	}
 	first := decodeSlot(r.slot(ordinal))
-	// Lines stand one behind the other, until one has to go to the front.
-	next := r.until(ordinal+1, min(tail, ordinal+uint64(max(maxRecords, 1))), func(s slot) bool {
+	next := r.firstBeyond(ordinal+1, min(tail, ordinal+uint64(max(maxRecords, 1))), func(s slot) bool {
 		return s.off < first.off || uint64(s.off-first.off)+uint64(s.len) > uint64(maxBytes)
 	})
 	last := decodeSlot(r.slot(next - 1))
@@ -39,9 +38,10 @@ func (r *Ring) NextBehind(skip, maxBytes, maxRecords int) (payload []byte, b rec
 	}, true
 }
 
-// until returns the first ordinal from o on whose slot is beyond something, and end if none is. Of slots, those that are beyond come
-// last, so it looks at a few of them only: the rest have left the near caches. It stops at a damaged record, whose slot says anything.
-func (r *Ring) until(o, end uint64, beyond func(slot) bool) uint64 {
+// firstBeyond returns the first ordinal from o on whose slot is beyond something, and end if none is. It looks at a few of them only, since
+// those that are beyond come last: seqs grow, and offsets do but for one place, where a line has gone to the front because it did not fit
+// behind the others. It stops at a damaged record, whose slot says anything.
+func (r *Ring) firstBeyond(o, end uint64, beyond func(slot) bool) uint64 {
 	if len(r.bad) > 0 {
 		for o < end && !r.bad[o] && !beyond(decodeSlot(r.slot(o))) {
 			o++
@@ -65,7 +65,7 @@ func (r *Ring) rejected() (n uint64) {
 func (r *Ring) Release(last uint64) (n int) {
 	tail, head := r.tailCell.load(), r.headCell.load()
 	for {
-		next := r.until(head, tail, func(s slot) bool { return s.seq > last })
+		next := r.firstBeyond(head, tail, func(s slot) bool { return s.seq > last })
 		n += int(next - head)
 		if head = r.skipBad(next, tail); head == next {
 			break

@@ -114,7 +114,7 @@ func (w *writer) admit(g *group, m *message) error {
 			return err
 		}
 	}
-	p := piece{lines: lines, count: b.Count, lasting: true, sum: &b.CRC}
+	p := piece{lines: lines, count: b.Count, lasting: true, summed: true, sum: b.CRC}
 	if b.First <= v.after {
 		p = p.part(linesAfter(lines, v.after))
 		g.tally.duplicates += uint64(b.Count - p.count)

@@ -50,7 +50,7 @@ type Config struct {
 	// FSync is "never", "always" or a duration; "" means "1s". See I5 in the package comment.
 	FSync string
 
-	// Backlog is how many bytes of messages may wait for their commit; 0 means 256 MiB. It should be
+	// Backlog is how many bytes of memory messages may take that wait for their commit; 0 means 256 MiB. It should be
 	// more than the publishers' batches together. Beyond it, batches are left to be sent again.
 	Backlog int
 

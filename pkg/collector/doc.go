@@ -18,7 +18,7 @@
 //	handler_*.go take          append to a file's buffer; lend it what is long (ADR 19)
 //	  |
 //	  v
-//	internal/logfile Commit    one write per file and long piece, rotation, fsync by policy, one checkpoint entry
+//	internal/logfile Commit    a write per file, or a few where pieces are lent; rotation, fsync by policy, one checkpoint entry
 //	  |
 //	  v                        the writer, or with FSYNC=always the goroutine that syncs
 //	writer.go    settle        only now: numbers, console, user handlers, acknowledgements (I5)

@@ -6,7 +6,7 @@ import (
 )
 
 // A group is what one commit takes in: everything that was waiting when the writer came round, within
-// bounds. Under load that is many batches for one write and one checkpoint; when idle, one.
+// bounds. Under load that is many batches for one checkpoint; when idle, one.
 type group struct {
 	messages []message // kept until the commit stands, in case it does not
 	notes    []note    // likewise

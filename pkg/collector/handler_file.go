@@ -87,10 +87,13 @@ const worthLending = 32 << 10
 // append gives lines to a file and returns how many bytes that makes there.
 func (h *fileHandler) append(f *logfile.File, p piece) uint64 {
 	if h.render == nil {
-		if p.lasting && len(p.lines) >= worthLending {
-			f.Lend(p.lines, p.sum)
-		} else {
+		switch {
+		case !p.lasting || len(p.lines) < worthLending:
 			f.Append(p.lines)
+		case p.summed:
+			f.Lend(p.lines, &p.sum)
+		default:
+			f.Lend(p.lines, nil)
 		}
 		return uint64(len(p.lines))
 	}

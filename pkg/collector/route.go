@@ -44,12 +44,15 @@ type piece struct {
 	count int
 	// lasting: the lines stay until the group's commit has written them; else, until take returns.
 	lasting bool
-	sum     *uint32 // checksum of the lines, where it is known
+	summed  bool   // sum is known,
+	sum     uint32 // the lines' checksum
 }
 
-// part is a part of a piece.
+// part is a part of a piece, or the whole.
 func (p piece) part(lines []byte, count int) piece {
-	return piece{lines: lines, count: count, lasting: p.lasting}
+	p.summed = p.summed && len(lines) == len(p.lines)
+	p.lines, p.count = lines, count
+	return p
 }
 
 // A router decides which lines go to which sinks. It looks at a record only as far as some filter asks: not at

@@ -50,7 +50,7 @@ type message struct {
 	header  string // the Logbraid header's value
 	batch   bool   // has that header; without it, it is foreign
 	data    []byte
-	again   bool // data is to be used again once the message is committed
+	pooled  bool // data goes back to the detour once the message is committed
 	lines   int  // bytes that data is to be decoded to, as it says; 0: it is the lines
 
 	at  logfile.Source // its place in the stream; zero in direct delivery

@@ -37,9 +37,9 @@ func (d *direct) start(ctx context.Context, q *queue, _ logfile.Source) error {
 	d.queue = q
 	subject := d.prefix + ".>"
 	sub, err := d.nc.Subscribe(subject, func(m *nats.Msg) {
-		data, again := d.detour.Payload(m.Data)
+		data, pooled := d.detour.Payload(m.Data)
 		next := newMessage(m.Subject, m.Header, data)
-		next.again = again
+		next.pooled = pooled
 		next.reply = d.replyTo(m)
 		q.push(next)
 	})
@@ -105,7 +105,7 @@ func (d *direct) committed(g *group) {
 		_ = d.nc.Publish(a.to, a.text)
 	}
 	for _, m := range g.messages {
-		if m.again {
+		if m.pooled {
 			d.detour.Recycle(m.data) // in the files, and in every chunk that somebody wanted of it
 		}
 	}

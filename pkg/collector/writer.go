@@ -137,6 +137,7 @@ func (w *writer) step() {
 		s.filled(g)
 	}
 	if err != nil {
+		w.store.Discard()
 		w.flight.begin(g) // it never gets further, and is recalled with those whose commits failed
 		w.flight.fail(err)
 		return

@@ -84,7 +84,7 @@ var mutants = []mutant{
 		in:   "./pkg/collector", tests: "TestMessagesThatLie",
 	},
 	{
-		name: "blocks of a group are decoded into one place", rule: "lines stay until the group is filled",
+		name: "blocks of a group are decoded into one place", rule: "lines stay until the group is written",
 		file: "pkg/collector/check.go",
 		from: "	lines, err := compress.Decode(w.decoded[used:], m.data)",
 		to:   "	used = 0\n	lines, err := compress.Decode(w.decoded[used:], m.data)",
