@@ -112,7 +112,7 @@ func BenchmarkRoute(b *testing.B) {
 	b.SetBytes(int64(len(payload)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := r.route(g, piece{lines: payload, count: batch.Count}, from); err != nil {
+		if err := r.route(g, piece{lines: payload}, batch.Count, from); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -121,7 +121,7 @@ func BenchmarkRoute(b *testing.B) {
 
 type discard struct{ *console }
 
-func (discard) take(*group, piece, *run) error { return nil }
+func (discard) take(*group, piece, int, *run) error { return nil }
 
 // BenchmarkSmallBatch is the cost of a record that comes alone.
 func BenchmarkSmallBatch(b *testing.B) {

@@ -114,20 +114,21 @@ func (w *writer) admit(g *group, m *message) error {
 			return err
 		}
 	}
-	p := piece{lines: lines, count: b.Count, lasting: true, summed: true, sum: b.CRC}
+	p, n := piece{lines: lines, lasting: true, summed: true, sum: b.CRC}, b.Count
 	if b.First <= v.after {
-		p = p.part(linesAfter(lines, v.after))
-		g.tally.duplicates += uint64(b.Count - p.count)
+		lines, n = linesAfter(lines, v.after)
+		p = p.part(lines)
+		g.tally.duplicates += uint64(b.Count - n)
 	}
 	g.touch(r)
 	r.now = v.next
 	g.tally.batches++
-	g.tally.bytes += uint64(len(p.lines))
+	g.tally.bytes += uint64(len(lines))
 	g.answer(m, record.Ack{Kind: record.AckCommitted, Run: b.Run, Seq: r.now.last})
-	if p.count == 0 {
+	if n == 0 {
 		return nil
 	}
-	return w.router.route(g, p, r)
+	return w.router.route(g, p, n, r)
 }
 
 // linesAfter returns the lines of a checked payload whose seq is above the given one (they are its last), and

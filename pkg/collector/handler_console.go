@@ -60,7 +60,7 @@ func colored(mode string, out io.Writer, noColor bool) bool {
 	return ok && !noColor && term.IsTerminal(int(f.Fd()))
 }
 
-func (c *console) take(g *group, p piece, _ *run) error {
+func (c *console) take(g *group, p piece, _ int, _ *run) error {
 	k := &g.chunks[c.index]
 	c.lines.begin(k)
 	for line := range Lines(p.lines).All() {

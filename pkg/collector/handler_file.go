@@ -47,9 +47,9 @@ func (h *fileHandler) open() (err error) {
 	return err
 }
 
-func (h *fileHandler) take(g *group, p piece, from *run) error {
+func (h *fileHandler) take(g *group, p piece, n int, from *run) error {
 	t := &g.tally.routes[h.index]
-	t.records += uint64(p.count)
+	t.records += uint64(n)
 	if h.file != nil && h.aside.render != nil && (h.aside.busy || len(p.lines) >= worthAside) {
 		if !p.lasting {
 			p.lines = bytes.Clone(p.lines)
@@ -63,21 +63,20 @@ func (h *fileHandler) take(g *group, p piece, from *run) error {
 	}
 	// Lines of one file that stand together go there together.
 	var file *logfile.File
-	begin, end, count := 0, 0, 0
+	begin, end := 0, 0
 	for line := range Lines(p.lines).All() {
 		f, err := h.split.fileFor(line, from)
 		if err != nil {
 			return err
 		}
 		if f != file && end > begin {
-			t.bytes += h.append(file, p.part(p.lines[begin:end], count))
-			begin, count = end, 0
+			t.bytes += h.append(file, p.part(p.lines[begin:end]))
+			begin = end
 		}
 		file = f
 		end += len(line) + 1
-		count++
 	}
-	t.bytes += h.append(file, p.part(p.lines[begin:end], count))
+	t.bytes += h.append(file, p.part(p.lines[begin:end]))
 	return nil
 }
 

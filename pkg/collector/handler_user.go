@@ -79,7 +79,7 @@ func newUserHandler(index int, u UserHandler, log *diagnostics) *userHandler {
 	return h
 }
 
-func (h *userHandler) take(g *group, p piece, _ *run) error {
+func (h *userHandler) take(g *group, p piece, _ int, _ *run) error {
 	k := &g.chunks[h.index]
 	h.lines.begin(k)
 	for line := range Lines(p.lines).All() {

@@ -11,9 +11,9 @@ const heapRoom = 32 << 20
 
 // reserveHeap makes the garbage collector of this process run less often, once for all collectors in it.
 //
-// Each message makes garbage of its size in the broker, where no buffer can be reused, and often (not where it goes around nats.go,
-// docs/adr/0019) once more in its client, while little stays alive: with Go's smallest heap of 4 MiB a busy collector would collect garbage for every dozen messages, at a
-// quarter of its processor time (docs/adr/0010). Go paces collections by the size of the heap only, so the heap is made to look larger:
+// Each message makes garbage of its size in the broker, where no buffer can be reused, and once more in its client where it does not
+// go around that (docs/adr/0019), while little stays alive: with Go's smallest heap of 4 MiB a busy collector would collect garbage
+// for every dozen messages, at a quarter of its processor time (docs/adr/0010). Go paces collections by the size of the heap only, so the heap is made to look larger:
 // a block that nobody ever touches takes room in the address space and no memory. Unlike a higher GOGC it adds a constant, also to a
 // heap that is large already.
 //

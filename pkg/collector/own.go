@@ -111,7 +111,7 @@ func (w *writer) writeOwn(g *group, body []byte, r *run) error {
 	w.line = append(w.line[:0], body...)
 	w.line = append(w.line, r.tail...)
 	w.line = record.AppendEnd(w.line, r.now.last)
-	return w.router.route(g, piece{lines: w.line, count: 1}, r)
+	return w.router.route(g, piece{lines: w.line}, 1, r)
 }
 
 // writeGap tells in the log that records of a run are missing for ever (I4).

@@ -27,10 +27,10 @@ func (s routeSet) each(f func(i int) error) error {
 // A sink is a handler as the writer sees it. The writer calls take, any number of times for a group, then filled;
 // committed is called in the order of the groups, once each commit stands; none waits for anybody outside.
 type sink interface {
-	// take gets lines that passed the filter. What it can take back when the commit
+	// take gets n lines that passed the filter. What it can take back when the commit
 	// fails, it takes at once; everything else waits in the group for committed. An error stands for
 	// the whole group: nothing of it is committed.
-	take(g *group, p piece, from *run) error
+	take(g *group, p piece, n int, from *run) error
 	filled(g *group) // also of a group that fails; what is in the files' buffers is then thrown away
 	committed(g *group)
 
@@ -41,7 +41,6 @@ type sink interface {
 // A piece is whole lines of one run.
 type piece struct {
 	lines []byte
-	count int
 	// lasting: the lines stay until the group's commit has written them; else, until take returns.
 	lasting bool
 	summed  bool   // sum is known,
@@ -49,9 +48,9 @@ type piece struct {
 }
 
 // part is a part of a piece, or the whole.
-func (p piece) part(lines []byte, count int) piece {
+func (p piece) part(lines []byte) piece {
 	p.summed = p.summed && len(lines) == len(p.lines)
-	p.lines, p.count = lines, count
+	p.lines = lines
 	return p
 }
 
@@ -114,9 +113,9 @@ func (r *router) wanted(app, worker string) routeSet {
 	return s
 }
 
-// route gives the lines to the sinks whose filters they pass, in as few pieces as possible.
-func (r *router) route(g *group, whole piece, from *run) error {
-	if err := (from.routes & r.whole).each(func(i int) error { return r.sinks[i].take(g, whole, from) }); err != nil {
+// route gives the n lines to the sinks whose filters they pass, in as few pieces as possible.
+func (r *router) route(g *group, whole piece, n int, from *run) error {
+	if err := (from.routes & r.whole).each(func(i int) error { return r.sinks[i].take(g, whole, n, from) }); err != nil {
 		return err
 	}
 	asked := from.routes &^ r.whole
@@ -128,7 +127,7 @@ func (r *router) route(g *group, whole piece, from *run) error {
 	at := position{}
 	give := func(i int) error {
 		s := r.starts[i]
-		return r.sinks[i].take(g, whole.part(p[s.offset:at.offset], at.line-s.line), from)
+		return r.sinks[i].take(g, whole.part(p[s.offset:at.offset]), at.line-s.line, from)
 	}
 	for at.offset < len(p) {
 		end := at.offset + bytes.IndexByte(p[at.offset:], '\n') + 1

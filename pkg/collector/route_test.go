@@ -18,12 +18,12 @@ type keep struct {
 	pieces  int
 }
 
-func (k *keep) take(_ *group, p piece, _ *run) error {
-	if c := bytes.Count(p.lines, newline); c != p.count || c == 0 {
-		return fmt.Errorf("%d lines, said to be %d", c, p.count)
+func (k *keep) take(_ *group, p piece, n int, _ *run) error {
+	if c := bytes.Count(p.lines, newline); c != n || c == 0 {
+		return fmt.Errorf("%d lines, said to be %d", c, n)
 	}
 	k.got.Write(p.lines)
-	k.n += p.count
+	k.n += n
 	k.pieces++
 	return nil
 }
@@ -74,7 +74,7 @@ func TestRouteAgainstReference(t *testing.T) {
 			if n == 0 {
 				continue
 			}
-			if err := router.route(&group{}, piece{lines: p, count: n}, from); err != nil {
+			if err := router.route(&group{}, piece{lines: p}, n, from); err != nil {
 				t.Fatal(err)
 			}
 		}

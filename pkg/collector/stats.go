@@ -25,8 +25,8 @@ type Stats struct {
 	Rejected   uint64 // messages that did not hold together; they are in rejected.jsonl
 	Own        uint64 // records of the collector's own
 
-	Queued      int // messages that wait for their commit
-	QueuedBytes int
+	Queued      int    // messages that wait for their commit
+	QueuedBytes int    // that they take in memory
 	Discarded   uint64 // batches not taken because too much was waiting; they are sent again
 	ForeignLost uint64 // foreign messages not taken for that reason; they are not
 
