@@ -16,12 +16,13 @@ import (
 // right into buffers that are used again. nats.go itself would gather each from pieces of 32 KiB in new memory, which has to be
 // made, cleared and collected. In place of such a payload nats.go delivers a token, which [Detour.Payload] takes back.
 //
-// It is for connections with one subscription that gets such messages, since it relies on their order; and it changes nothing
+// It is for connections with one subscription at a time that gets such messages, since it relies on their order; and it changes nothing
 // in what is sent. Where it does not understand what is received, because that is encrypted, say, it lets everything pass as it is.
 //
 // The methods may be called from any goroutine; a nil Detour takes no payloads.
 type Detour struct {
-	key [8]byte // begins each token; a secret, so that no publisher can make one
+	prefix []byte  // of the subjects of such messages; what has another passes
+	key    [8]byte // begins each token; a secret, so that no publisher can make one
 
 	mu      sync.Mutex
 	waiting [][]byte // the payloads of tokens that were not taken back
@@ -42,37 +43,44 @@ const (
 	lineEnd = "\r\n"
 )
 
-// NewDetour returns a Detour for a [Config].
-func NewDetour() *Detour {
-	d := &Detour{}
+// NewDetour returns a Detour for a [Config]. Answers to requests are to pass, so it takes only payloads of messages whose subject begins
+// with prefix.
+func NewDetour(prefix string) *Detour {
+	d := &Detour{prefix: []byte(prefix)}
 	_, _ = rand.Read(d.key[:]) // never fails
 	return d
 }
 
 // Payload returns the payload of a message for which nats.go has delivered data. pooled reports whether it is for
-// [Detour.Recycle].
-func (d *Detour) Payload(data []byte) (payload []byte, pooled bool) {
+// [Detour.Recycle]. It is not ok when the payload is gone because messages are taken in another order than they came in, or twice.
+func (d *Detour) Payload(data []byte) (payload []byte, pooled, ok bool) {
 	if d == nil || len(data) != tokenSize || !bytes.Equal(data[:8], d.key[:]) {
-		return data, false
+		return data, false, true
 	}
 	number := binary.BigEndian.Uint64(data[8:])
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	i := number - d.first
 	if i >= uint64(len(d.waiting)) {
-		return data, false
+		return nil, false, false
 	}
 	payload = d.waiting[i]
 	// Messages come in order, so those before were dropped.
 	clear(d.waiting[:i+1])
 	d.waiting, d.first = d.waiting[i+1:], number+1
-	return payload, true
+	return payload, true, true
 }
 
 // Recycle takes back a payload that Payload has returned as pooled, and that nobody reads any more.
 func (d *Detour) Recycle(payload []byte) {
 	payload = payload[:cap(payload)]
 	d.pools[class(len(payload))].Put(&payload)
+}
+
+// takes reports whether an operation is a message with a long payload.
+func (d *Detour) takes(o operation) bool {
+	n := o.payload()
+	return n >= minDetour && n <= maxDetour && bytes.HasPrefix(o.subject, d.prefix)
 }
 
 // put keeps a payload and writes its token.
@@ -151,7 +159,7 @@ func (c *detourConn) next() error {
 		case !ok || o.line == 0 && c.pass == 0 && c.end-c.begin == len(c.buf):
 			c.pass = math.MaxUint64 // nothing that we know: for ever
 			return nil
-		case o.line > 0 && (o.payload() < minDetour || o.payload() > maxDetour):
+		case o.line > 0 && !c.detour.takes(o):
 			c.pass += uint64(o.line) + uint64(o.behind)
 		case c.pass > 0:
 			return nil // first what stands before it
@@ -213,10 +221,11 @@ func (c *detourConn) fill(p []byte) error {
 
 // An operation is what a server sends at a time.
 type operation struct {
-	line    int // bytes of the line; 0: it has not arrived as a whole
-	length  int // where in the line the length stands of what follows
-	headers int // bytes of what follows that are headers
-	behind  int // bytes of all that follows, the line's end included
+	line    int    // bytes of the line; 0: it has not arrived as a whole
+	subject []byte // of a message
+	length  int    // where in the line the length stands of what follows
+	headers int    // bytes of what follows that are headers
+	behind  int    // bytes of all that follows, the line's end included
 }
 
 // payload is the length of what follows the headers.
@@ -235,10 +244,12 @@ func parseOperation(p []byte) (o operation, ok bool) {
 		return o, true
 	}
 	line, ok := bytes.CutSuffix(p[:o.line], []byte(lineEnd))
-	withHeaders := bytes.HasPrefix(line, []byte("HMSG "))
-	if !ok || !withHeaders && !bytes.HasPrefix(line, []byte("MSG ")) {
+	verb, rest, _ := bytes.Cut(line, []byte(" "))
+	withHeaders := string(verb) == "HMSG"
+	if !ok || !withHeaders && string(verb) != "MSG" {
 		return o, false
 	}
+	o.subject, _, _ = bytes.Cut(rest, []byte(" "))
 	o.length = bytes.LastIndexByte(line, ' ') + 1
 	all, ok := parseLength(line[o.length:])
 	if ok && withHeaders {

@@ -40,7 +40,10 @@ func restore(t *testing.T, d *Detour, stream []byte) []byte {
 			continue
 		}
 		at := o.line + o.headers
-		payload, pooled := d.Payload(op[at : len(op)-2])
+		payload, pooled, ok := d.Payload(op[at : len(op)-2])
+		if !ok {
+			t.Fatal("a payload is gone")
+		}
 		whole = append(whole, op[:o.length]...)
 		whole = strconv.AppendInt(whole, int64(o.headers+len(payload)), 10)
 		whole = append(whole, "\r\n"...)
@@ -81,6 +84,9 @@ func randomStream(r *rand.Rand) []byte {
 		case 4, 5:
 			p := text(size())
 			s = fmt.Appendf(s, "MSG logs.%s 1 %d\r\n%s\r\n", text(1+r.IntN(9)), len(p), p)
+		case 6:
+			p := text(size())
+			s = fmt.Appendf(s, "MSG _INBOX.%s 1 %d\r\n%s\r\n", text(22), len(p), p)
 		default:
 			h, p := "NATS/1.0\r\nLogbraid: "+text(r.IntN(300))+"\r\n\r\n", text(size())
 			s = fmt.Appendf(s, "HMSG logs.x 1 _INBOX.%s %d %d\r\n%s%s\r\n", text(22), len(h), len(h)+len(p), h, p)
@@ -91,7 +97,7 @@ func randomStream(r *rand.Rand) []byte {
 
 // Whatever arrives, in whatever pieces, and in whatever pieces it is read: with the payloads put back, nothing has changed.
 func TestDetourChangesNothing(t *testing.T) {
-	d := NewDetour()
+	d := NewDetour("logs.")
 	for seed := range uint64(300) {
 		r := rand.New(rand.NewPCG(seed, 7))
 		stream := randomStream(r)
@@ -120,7 +126,7 @@ func TestDetourChangesNothing(t *testing.T) {
 		}
 		for rest := got; len(rest) > 0; {
 			o, ok := parseOperation(rest)
-			if !ok || o.payload() >= minDetour {
+			if !ok || d.takes(o) {
 				t.Fatalf("seed %d: a payload of %d bytes has not gone around", seed, o.payload())
 			}
 			rest = rest[o.line+o.behind:]
@@ -143,13 +149,14 @@ func (s *pieces) Read(p []byte) (int, error) {
 
 // FuzzDetour: what no server sends passes as it is, or ends in the connection's own error.
 func FuzzDetour(f *testing.F) {
+	f.Add([]byte("MSG logs.a 1 40000\r\n"), 3)
 	f.Add([]byte("MSG a 1 40000\r\n"), 3)
-	f.Add([]byte("HMSG a 1 5 3\r\n"+strings.Repeat("x", 60_000)), 9)
+	f.Add([]byte("HMSG logs.a 1 5 3\r\n"+strings.Repeat("x", 60_000)), 9)
 	f.Add([]byte("\x16\x03\x01\x02\x00\x01\x00"), 1)
 	f.Add([]byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n\x82\x7e"), 100)
 	f.Add(randomStream(rand.New(rand.NewPCG(1, 1)))[:5000], 5000)
 	f.Fuzz(func(t *testing.T, stream []byte, size int) {
-		d := NewDetour()
+		d := NewDetour("logs.")
 		c := d.over(received{Reader: bytes.NewReader(stream)})
 		var got []byte
 		p := make([]byte, 1+uint(size)%50_000)
@@ -164,7 +171,7 @@ func FuzzDetour(f *testing.F) {
 		if whole := restore(t, d, got); !bytes.HasPrefix(stream, whole) {
 			t.Fatalf("%d bytes became %d, another stream", len(stream), len(got))
 		} else if rest := stream[len(whole):]; len(rest) > 0 {
-			if o, ok := parseOperation(rest); !ok || o.line > 0 && o.payload() < minDetour {
+			if o, ok := parseOperation(rest); !ok || o.line > 0 && !d.takes(o) {
 				t.Fatalf("%d bytes are missing: %q", len(rest), rest[:min(len(rest), 100)])
 			}
 		}
@@ -172,7 +179,7 @@ func FuzzDetour(f *testing.F) {
 }
 
 func TestDetourPayload(t *testing.T) {
-	d := NewDetour()
+	d := NewDetour("logs.")
 	tokens := make([][]byte, 5)
 	for i := range tokens {
 		payload := d.buffer(minDetour)
@@ -181,8 +188,11 @@ func TestDetourPayload(t *testing.T) {
 		d.put(payload, tokens[i])
 	}
 	take := func(data []byte) int {
-		p, pooled := d.Payload(data)
-		if !pooled {
+		p, pooled, ok := d.Payload(data)
+		if ok != pooled || ok != (p != nil) {
+			t.Fatalf("%q stands for %d bytes, %v, %v", data, len(p), pooled, ok)
+		}
+		if !ok {
 			return -1
 		}
 		return int(p[0])
@@ -200,8 +210,11 @@ func TestDetourPayload(t *testing.T) {
 	forged[0]++
 	ahead := bytes.Clone(tokens[4])
 	ahead[15]++
-	for _, data := range [][]byte{forged, ahead, tokens[2][:15], nil, []byte("sixteen bytes...")} {
-		if p, pooled := d.Payload(data); pooled || !bytes.Equal(p, data) {
+	if got := take(ahead); got != -1 {
+		t.Errorf("a token that was not given yet stands for %d", got)
+	}
+	for _, data := range [][]byte{forged, tokens[2][:15], nil, []byte("sixteen bytes...")} {
+		if p, pooled, ok := d.Payload(data); pooled || !ok || !bytes.Equal(p, data) {
 			t.Errorf("%q stands for %d bytes", data, len(p))
 		}
 	}
@@ -211,7 +224,7 @@ func TestDetourPayload(t *testing.T) {
 	if n := len(d.waiting); n != 0 {
 		t.Errorf("%d payloads are kept", n)
 	}
-	if p, pooled := (*Detour)(nil).Payload(tokens[3]); pooled || !bytes.Equal(p, tokens[3]) {
+	if p, pooled, ok := (*Detour)(nil).Payload(tokens[3]); pooled || !ok || !bytes.Equal(p, tokens[3]) {
 		t.Error("without a detour there is something else")
 	}
 }
@@ -233,7 +246,7 @@ func TestDetourEndToEnd(t *testing.T) {
 			s := startServer(t, way.server)
 			cfg := way.config(s)
 			sender, _ := connect(t, cfg)
-			cfg.Detour = NewDetour()
+			cfg.Detour = NewDetour("logs.")
 			nc, ev := connect(t, cfg)
 			type message struct {
 				header  string
@@ -242,7 +255,7 @@ func TestDetourEndToEnd(t *testing.T) {
 			}
 			got := make(chan message, 1000)
 			if _, err := nc.Subscribe("logs.>", func(m *nats.Msg) {
-				payload, pooled := cfg.Detour.Payload(m.Data)
+				payload, pooled, _ := cfg.Detour.Payload(m.Data)
 				got <- message{m.Header.Get("n"), bytes.Clone(payload), pooled}
 				if pooled {
 					clear(payload)

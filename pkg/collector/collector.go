@@ -54,9 +54,7 @@ func Start(ctx context.Context, cfg Config) (_ *Collector, err error) {
 	}()
 	nc := p.Conn
 	if nc == nil {
-		if p.Delivery == DeliveryDirect {
-			p.NATS.Detour = natsconn.NewDetour()
-		}
+		p.NATS.Detour = natsconn.NewDetour(p.Prefix + ".")
 		if nc, err = natsconn.Connect(p.NATS, natsconn.LogHooks(w.log.log)); err != nil {
 			return nil, err
 		}

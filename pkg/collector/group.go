@@ -2,6 +2,7 @@ package collector
 
 import (
 	"github.com/logbraid/logbraid/internal/logfile"
+	"github.com/logbraid/logbraid/internal/natsconn"
 	"github.com/logbraid/logbraid/pkg/record"
 )
 
@@ -41,6 +42,16 @@ func (g *group) release() {
 	g.runs, g.reached, g.deltas = g.runs[:0], g.reached[:0], g.deltas[:0]
 	g.answers = g.answers[:0]
 	g.source = nil
+}
+
+// recycle gives payloads back to the detour that they came by, once the group is committed: in the files, and in every chunk that
+// somebody wanted of it.
+func (g *group) recycle(d *natsconn.Detour) {
+	for i := range g.messages {
+		if m := &g.messages[i]; m.pooled {
+			d.Recycle(m.data)
+		}
+	}
 }
 
 // empty reports whether there is nothing to commit: at most answers to give.

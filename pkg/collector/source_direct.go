@@ -37,7 +37,10 @@ func (d *direct) start(ctx context.Context, q *queue, _ logfile.Source) error {
 	d.queue = q
 	subject := d.prefix + ".>"
 	sub, err := d.nc.Subscribe(subject, func(m *nats.Msg) {
-		data, pooled := d.detour.Payload(m.Data)
+		data, pooled, ok := d.detour.Payload(m.Data)
+		if !ok {
+			return // as if it had not arrived
+		}
 		next := newMessage(m.Subject, m.Header, data)
 		next.pooled = pooled
 		next.reply = d.replyTo(m)
@@ -104,11 +107,7 @@ func (d *direct) committed(g *group) {
 	for _, a := range g.answers {
 		_ = d.nc.Publish(a.to, a.text)
 	}
-	for _, m := range g.messages {
-		if m.pooled {
-			d.detour.Recycle(m.data) // in the files, and in every chunk that somebody wanted of it
-		}
-	}
+	g.recycle(d.detour)
 }
 
 // rewind leaves to the publishers what they send again by themselves; the rest is kept.

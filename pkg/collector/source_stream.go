@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/logbraid/logbraid/internal/logfile"
+	"github.com/logbraid/logbraid/internal/natsconn"
 	"github.com/logbraid/logbraid/pkg/record"
 )
 
@@ -28,6 +29,7 @@ import (
 // while we must look first whether it is the one we know.
 type stream struct {
 	nc     *nats.Conn
+	detour *natsconn.Detour // of nc; nil when that is the caller's
 	js     jetstream.JetStream
 	config jetstream.StreamConfig // of the stream that we would make
 	prefix string
@@ -81,7 +83,7 @@ func newStream(p *plan, nc *nats.Conn, w *writer) (*stream, error) {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
 	return &stream{
-		nc: nc, js: js, config: streamConfig(p), prefix: p.Prefix, keep: p.keep,
+		nc: nc, detour: p.NATS.Detour, js: js, config: streamConfig(p), prefix: p.Prefix, keep: p.keep,
 		notes: w.notes, log: w.log, synced: w.store.Synced, hasten: w.store.Hasten,
 		crowd: crowd, crowded: make(chan struct{}, 1),
 		marks: marks{every: uint64(p.keep.bytes) / 64},
@@ -171,6 +173,7 @@ func (s *stream) committed(g *group) {
 		s.done = *g.source
 	}
 	s.grewLocked(g.tally.bytes)
+	g.recycle(s.detour)
 }
 
 // rewind reads on behind the last commit that stands, which may be before all that is in memory.

@@ -1,8 +1,8 @@
 package collector
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -111,20 +111,35 @@ func (s *stream) place(ctx context.Context) (beginning, error) {
 	return beginning{f.seq, b.created, turn}, nil
 }
 
-// storedAt is when the message of a seq was stored; zero when there is none.
+// storedAt is when the message of a seq was stored; zero when there is none. The message itself, which may be long, stays where it is.
 func (s *stream) storedAt(ctx context.Context, seq uint64) (time.Time, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	st, err := s.js.Stream(ctx, s.config.Name)
-	if err != nil {
-		return time.Time{}, askError("find stream "+s.config.Name, err)
-	}
-	m, err := st.GetMsg(ctx, seq)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return time.Time{}, nil
-	}
+	config := s.consumer(jetstream.DeliverByStartSequencePolicy, seq)
+	config.FilterSubject = ""
+	config.HeadersOnly = true
+	c, err := s.js.CreateConsumer(ctx, s.config.Name, config)
 	if err != nil {
 		return time.Time{}, askError("look at the last message known", err)
 	}
-	return m.Time.UTC(), nil
+	info := c.CachedInfo()
+	defer s.forget(info.Name)
+	if info.NumPending == 0 {
+		return time.Time{}, nil // and none behind it
+	}
+	batch, err := c.Fetch(1, jetstream.FetchContext(ctx))
+	if err != nil {
+		return time.Time{}, askError("look at the last message known", err)
+	}
+	for m := range batch.Messages() {
+		meta, err := m.Metadata()
+		if err != nil {
+			return time.Time{}, askError("look at the last message known", err)
+		}
+		if meta.Sequence.Stream != seq {
+			return time.Time{}, nil
+		}
+		return meta.Timestamp.UTC(), nil
+	}
+	return time.Time{}, askError("look at the last message known", cmp.Or(batch.Error(), context.DeadlineExceeded))
 }

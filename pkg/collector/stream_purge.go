@@ -153,8 +153,8 @@ type mark struct{ seq, read uint64 }
 
 // storedSize is what a message takes in the stream's accounts, by server/filestore.go: 22 bytes before it, the length of
 // its headers, a checksum of 8; compression does not count.
-func storedSize(m jetstream.Msg) uint64 {
-	n := 22 + 4 + 8 + len("NATS/1.0\r\n\r\n") + len(m.Subject()) + len(m.Data())
+func storedSize(m jetstream.Msg, payload int) uint64 {
+	n := 22 + 4 + 8 + len("NATS/1.0\r\n\r\n") + len(m.Subject()) + payload
 	for key, values := range m.Headers() {
 		for _, value := range values {
 			n += len(key) + len(": \r\n") + len(value)

@@ -103,11 +103,14 @@ func (s *stream) read(ctx context.Context) (bool, error) {
 		if err != nil {
 			return true, fmt.Errorf("read stream %s: %w", s.config.Name, err)
 		}
-		if meta.Sequence.Consumer != number {
+		data, pooled, ok := s.detour.Payload(m.Data())
+		if !ok || meta.Sequence.Consumer != number {
 			return true, errOrder
 		}
-		at := logfile.Source{Stream: s.config.Name, Created: from.created, Seq: meta.Sequence.Stream, Time: meta.Timestamp.UTC()}
-		if !s.deliver(from.turn, m, at) {
+		next := newMessage(m.Subject(), m.Headers(), data)
+		next.pooled = pooled
+		next.at = logfile.Source{Stream: s.config.Name, Created: from.created, Seq: meta.Sequence.Stream, Time: meta.Timestamp.UTC()}
+		if !s.deliver(from.turn, next, storedSize(m, len(data))) {
 			return true, errTurned
 		}
 	}
@@ -115,21 +118,17 @@ func (s *stream) read(ctx context.Context) (bool, error) {
 
 var errTurned = errors.New("the writer has gone back")
 
-// deliver puts a message into the queue, unless the writer has gone back meanwhile.
-func (s *stream) deliver(turn int, m jetstream.Msg, at logfile.Source) bool {
-	next := newMessage(m.Subject(), m.Headers(), m.Data())
-	next.at = at
+// deliver puts a message into the queue, unless the writer has gone back meanwhile. stored is its size in the stream.
+func (s *stream) deliver(turn int, m message, stored uint64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.turn != turn {
 		return false
 	}
-	s.at = at
-	if s.marks.every > 0 {
-		s.marks.add(at.Seq, storedSize(m))
-	}
-	next.era = s.era
-	s.queue.add(next)
+	s.at = m.at
+	s.marks.add(m.at.Seq, stored)
+	m.era = s.era
+	s.queue.add(m)
 	return true
 }
 
