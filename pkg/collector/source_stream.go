@@ -281,6 +281,9 @@ func (s *stream) stats(all *Stats) {
 	if !s.info.Created.Equal(s.done.Created) {
 		t.Committed, t.Last = 0, state.LastSeq
 	}
+	if at := s.synced(); at.Stream == t.Name && at.Created.Equal(t.Created) {
+		t.Synced = at.Time
+	}
 	t.Pending = min(t.Last-min(t.Last, t.Committed), state.Msgs)
 	if state.Msgs > 0 {
 		t.PendingBytes = uint64(float64(state.Bytes) / float64(state.Msgs) * float64(t.Pending))

@@ -65,6 +65,7 @@ func (m *Master) close(ctx context.Context) error {
 	}
 	m.conn.Close()
 	m.broker.stop()
+	m.forcer.finish()
 	return errors.Join(errs...)
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sirupsen/logrus"
 
+	"github.com/logbraid/logbraid/internal/logfile"
 	"github.com/logbraid/logbraid/internal/natsconn"
 	"github.com/logbraid/logbraid/internal/problem"
 	"github.com/logbraid/logbraid/internal/settings"
@@ -71,6 +72,8 @@ type Config struct {
 	ConsoleOut, ConsoleErr io.Writer
 	// NoColor makes color=auto mean never.
 	NoColor bool
+
+	fs logfile.FS // by which the stream is forced to the disk; nil: the operating system's; tests see what is forced
 }
 
 // withDefaults fills in what the zero values stand for.
@@ -98,6 +101,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Diagnostics == nil {
 		c.Diagnostics = slog.New(slog.DiscardHandler)
+	}
+	if c.fs == nil {
+		c.fs = logfile.OS()
 	}
 	return c
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -32,6 +33,7 @@ type Master struct {
 	conn      *nats.Conn // the orphans'
 	orphans   *orphans
 	watch     *supervisor       // of the store; nil in direct delivery
+	forcer    *forcer           // of the store; nil when the broker forces each message
 	earlier   map[string]uint64 // runs that began before Start; constant after it
 
 	mu         sync.Mutex
@@ -111,6 +113,12 @@ func Start(ctx context.Context, cfg Config) (_ *Master, err error) {
 	m.orphans = startOrphans(m)
 	if store != nil {
 		m.watch = startSupervisor(m)
+		if !store.always {
+			m.forcer = startForcer(&forcer{
+				fs: cfg.fs, dir: store.dir, log: cfg.Diagnostics,
+				held: func() time.Time { return m.collector.Stats().Stream.Synced },
+			})
+		}
 	}
 	return m, nil
 }

@@ -7,17 +7,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/logbraid/logbraid/internal/logfile"
 )
-
-// syncInterval is how often the broker forces the stream to the disk, unless FSYNC
-// is always: what it acknowledged since then is at risk in a power cut. NATS's own
-// default is two minutes.
-const syncInterval = time.Second
 
 // store is where the broker keeps the stream. A nil store is none: direct delivery.
 type store struct {
@@ -63,8 +57,7 @@ func (s *store) options(o *server.Options) {
 	o.JetStream = true
 	o.StoreDir = s.dir
 	o.JetStreamMaxStore = math.MaxInt64 / 4
-	o.SyncInterval = syncInterval
-	o.SyncAlways = s.always
+	o.SyncAlways = s.always // else a forcer does it
 }
 
 // stream is the directory of a stream's messages.
