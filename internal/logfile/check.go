@@ -137,18 +137,22 @@ func (s *Store) inspectJournal() error {
 	if err := s.journal.restore(s.syncer.wanted()); err != nil {
 		return err
 	}
-	s.syncer.recorded(s.journal)
+	s.syncer.recorded(s.journal, false)
 	return nil
 }
 
 // markDurable tells the journal what the last sync reached, if no commit has
-// since.
+// since; and none for a second where it takes a sync of its own.
 func (s *Store) markDurable() error {
 	settled := s.syncer.settled()
 	if s.journal.floor >= s.journal.content || settled < s.journal.content {
 		return nil
 	}
-	return s.append(&checkpoint{}, settled, false)
+	if s.syncer.piped && s.looked != s.journal.content {
+		s.looked = s.journal.content
+		return nil
+	}
+	return s.append(&checkpoint{}, s.syncer.piped)
 }
 
 // regainFolders takes up directories that were lost. One that is back is used

@@ -14,12 +14,14 @@ type checkpoint struct {
 	previous uint64
 	durable  uint64
 	snapshot bool
-	runs     []runState
-	evicted  []string
-	files    []fileState
-	medium   string // see Dir.Medium; empty: as before
-	source   *Source
-	days     []day
+	// awaited: nobody is told of it before it is on the disk, and what it states.
+	awaited bool
+	runs    []runState
+	evicted []string
+	files   []fileState
+	medium  string // see Dir.Medium; empty: as before
+	source  *Source
+	days    []day
 }
 
 // runState is a run and the entry that changed it last, which is what ended
@@ -49,7 +51,7 @@ type fileState struct {
 }
 
 // tail is the checksum of the last bytes of a generation: by it a file is known
-// again. With FSYNC by interval they are all the bytes that the commit wrote, so
+// again. Unless FSYNC is never they are all the bytes that the commit wrote, so
 // that after a power cut it can be seen whether everything since the last sync is
 // there.
 type tail struct {

@@ -33,11 +33,27 @@ func (r *recovery) choose() uint64 {
 		}
 	}
 	at = min(at, h.number)
-	if at < h.newest {
+	if told := r.told(); at < told {
 		r.report(Event{Kind: PowerCut, Path: r.store.main.path, Detail: fmt.Sprintf(
-			"checkpoint %d instead of %d: %s", at, h.newest, lostBetween(h.at(at), h.at(h.newest)))})
+			"checkpoint %d instead of %d: %s", at, told, lostBetween(h.at(at), h.at(told)))})
 	}
 	return at
+}
+
+// told is the last checkpoint that somebody may have been told of.
+func (r *recovery) told() uint64 {
+	h := r.history
+	told := h.newest
+	for _, c := range slices.Backward(h.entries) {
+		if c.number > told {
+			continue
+		}
+		if !c.awaited {
+			break
+		}
+		told = c.previous
+	}
+	return told
 }
 
 // sameMedium reports whether nothing that was written can have been lost to a

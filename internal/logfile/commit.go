@@ -70,7 +70,7 @@ func (s *Store) Commit(c Commit, done func(error)) {
 		s.syncer.submit(p)
 	} else if p.checkpoint == nil {
 		done(nil)
-	} else if err := s.append(p.checkpoint, s.syncer.settled(), false); err != nil {
+	} else if err := s.append(p.checkpoint, false); err != nil {
 		done(s.fail(err))
 	} else {
 		s.committed()

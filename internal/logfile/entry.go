@@ -22,7 +22,8 @@ import (
 // and bytes. All values are absolute, so that an entry that cannot be read does
 // not spoil the later ones.
 //
-//	kind     byte     1: what changed; 2: everything there is (a snapshot)
+//	kind     byte     1: what changed; 2: everything there is (a snapshot);
+//	                  3: what changed, and nobody was told of it before it was on the disk
 //	durable           the number up to which everything is known to be on the disk
 //	runs              count, then id, subject, last, dropped, lost, excess, flags, changed
 //	evicted           count, then id
@@ -38,6 +39,7 @@ const (
 	maxEntry     = 256 << 20
 	kindDelta    = 1
 	kindSnapshot = 2
+	kindAwaited  = 3
 	flagEnded    = 1
 	flagRebuilt  = 2
 	flagRetired  = 1
@@ -65,8 +67,11 @@ func appendEntry(dst []byte, c *checkpoint) []byte {
 
 func appendPayload(dst []byte, c *checkpoint) []byte {
 	kind := byte(kindDelta)
-	if c.snapshot {
+	switch {
+	case c.snapshot:
 		kind = kindSnapshot
+	case c.awaited:
+		kind = kindAwaited
 	}
 	dst = append(dst, kind)
 	dst = binary.AppendUvarint(dst, c.durable)
@@ -212,6 +217,8 @@ func (d *decoder) checkpoint(c *checkpoint) {
 	case kindDelta:
 	case kindSnapshot:
 		c.snapshot = true
+	case kindAwaited:
+		c.awaited = true
 	default:
 		d.failed = true
 	}

@@ -35,7 +35,7 @@ func (s *Store) today(now time.Time) error {
 	if days := s.journal.state.days; len(days) > 0 && date <= days[len(days)-1].date {
 		return nil
 	}
-	return s.append(&checkpoint{days: []day{{date: date}}}, s.syncer.settled(), false)
+	return s.append(&checkpoint{days: []day{{date: date}}}, s.syncer.piped)
 }
 
 // quietSince is the entry since which there were quietDays whole days of service;

@@ -394,10 +394,10 @@ func (f *File) write() error {
 	f.store.syncer.mark(f.h, f.policy)
 	n := f.waiting.size
 	f.st.length += int64(n)
-	if f.policy.mode == modeEvery {
-		f.st.tail = f.waiting.tail(n)
-	} else {
+	if f.policy.mode == modeNever {
 		f.st.tail = f.waiting.tail(shortTail)
+	} else {
+		f.st.tail = f.waiting.tail(n)
 	}
 	f.store.stats.bytes.Add(uint64(n))
 	f.store.open.MoveToFront(f.element)

@@ -88,12 +88,13 @@ func newJournal(dir Dir, o Options, h *history, number uint64) *journal {
 }
 
 // append writes a checkpoint to both files and makes it the state. It gives the
-// checkpoint its number. With sync, it is on the disk when append returns.
-// settled is the number up to which everything else is, or selfSettled.
+// checkpoint its number. settled is the number up to which everything is on the
+// disk, or selfSettled. sync, unless it is nil, has the written entry synced by
+// calling what it is given, in whatever way.
 //
 // After an error nothing has changed but what the files hold; restore must come
 // before the next append.
-func (j *journal) append(c *checkpoint, settled uint64, sync bool) error {
+func (j *journal) append(c *checkpoint, settled uint64, sync func(journal func() error) error) error {
 	if j.failed != nil {
 		return j.failed
 	}
@@ -115,14 +116,15 @@ func (j *journal) append(c *checkpoint, settled uint64, sync bool) error {
 	j.buf = appendEntry(j.buf[:0], c)
 	for i := range j.sides {
 		s := &j.sides[i]
-		err := s.write(j.buf)
-		// The copy is there for damage, not for power cuts: it is not synced.
-		if err == nil && sync && i == 0 {
-			err = s.h.Sync()
-		}
-		if err != nil {
+		if err := s.write(j.buf); err != nil {
 			j.failed = fmt.Errorf("write %s: %w", s.name, err)
 			return j.failed
+		}
+	}
+	if sync != nil {
+		if err := sync(j.sync); err != nil {
+			j.failed = err
+			return err
 		}
 	}
 	for i := range j.sides {
@@ -131,6 +133,16 @@ func (j *journal) append(c *checkpoint, settled uint64, sync bool) error {
 	j.accept(c)
 	if j.sides[0].good > j.limit {
 		j.shrink()
+	}
+	return nil
+}
+
+// sync forces the first file to the disk. The copy is there for damage, not for
+// power cuts.
+func (j *journal) sync() error {
+	s := &j.sides[0]
+	if err := s.h.Sync(); err != nil {
+		return fmt.Errorf("sync %s: %w", s.name, err)
 	}
 	return nil
 }

@@ -318,7 +318,7 @@ func (r *recovery) folder(st *fileState) (*folder, string, error) {
 // but not synced, synced.
 func (r *recovery) finish() error {
 	s := r.store
-	s.syncer.recorded(s.journal)
+	s.syncer.recorded(s.journal, false)
 	s.stats.runs.Store(int64(len(s.journal.state.runs)))
 	c := &checkpoint{files: r.changed}
 	if medium := s.main.dir.Medium(); medium != s.journal.state.medium {
@@ -327,7 +327,7 @@ func (r *recovery) finish() error {
 	if len(c.files) == 0 && c.medium == "" && s.journal.number == r.history.newest {
 		return s.resync()
 	}
-	if err := s.append(c, s.syncer.settled(), s.opts.FSync.mode != modeNever); err != nil {
+	if err := s.append(c, s.opts.FSync.mode != modeNever); err != nil {
 		// A full disk, perhaps. Recovery would find the same again; until
 		// Resume nothing is committed.
 		_ = s.fail(err)

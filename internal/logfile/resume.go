@@ -50,7 +50,7 @@ func (s *Store) repair() error {
 	if err := s.journal.restore(s.syncer.wanted()); err != nil {
 		return err
 	}
-	s.syncer.recorded(s.journal)
+	s.syncer.recorded(s.journal, false)
 	for _, f := range s.inOrder() {
 		if err := f.restore(); err != nil {
 			return err

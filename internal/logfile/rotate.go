@@ -137,7 +137,7 @@ func (s *Store) register(files []*File) error {
 			}
 		}
 	}
-	if err := s.append(c, s.syncer.settled(), sync); err != nil {
+	if err := s.append(c, sync); err != nil {
 		return err
 	}
 	for _, f := range files {

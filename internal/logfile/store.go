@@ -43,6 +43,7 @@ type Store struct {
 	outage bool
 	since  uint64
 	swept  time.Time // when Check last looked after all rotated files
+	looked uint64    // the last checkpoint that said something when Check last looked
 	closed bool
 }
 
@@ -131,12 +132,22 @@ func (s *Store) usable() error {
 	return s.syncer.error()
 }
 
-// append writes a checkpoint. Whoever owns the journal calls it.
-func (s *Store) append(c *checkpoint, settled uint64, sync bool) error {
-	if err := s.journal.append(c, settled, sync); err != nil {
+// append writes a checkpoint; with sync, it is on the disk when append returns.
+// Whoever owns the journal calls it.
+func (s *Store) append(c *checkpoint, sync bool) error {
+	var alone func(journal func() error) error
+	if sync {
+		alone = func(journal func() error) error { return journal() }
+	}
+	return s.appendWith(c, alone)
+}
+
+// appendWith has the checkpoint synced by a function; see journal.append.
+func (s *Store) appendWith(c *checkpoint, sync func(journal func() error) error) error {
+	if err := s.journal.append(c, s.syncer.settled(), sync); err != nil {
 		return err
 	}
-	s.syncer.recorded(s.journal)
+	s.syncer.recorded(s.journal, c.awaited)
 	s.stats.runs.Store(int64(len(s.journal.state.runs)))
 	s.stats.journal.Store(s.journal.sides[0].good)
 	s.stats.compactions.Store(s.journal.compactions)
@@ -253,5 +264,5 @@ func (s *Store) finish() error {
 	if err := s.syncer.flush(); err != nil {
 		return err
 	}
-	return s.append(&checkpoint{}, s.syncer.settled(), true)
+	return s.append(&checkpoint{}, true)
 }

@@ -1,6 +1,7 @@
 package logfile
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -12,9 +13,10 @@ import (
 //
 // With FSYNC by interval it works beside the writer: the commits are
 // acknowledged already. With FSYNC always (of the store or of any file) commits
-// pass through it in order: files, fsync, checkpoint, fsync, done. While one
-// group is being forced the writer writes the next, and all that wait share the
-// next pair of fsyncs.
+// pass through it in order: checkpoint, fsync of files and journal at once, done.
+// The checkpoint may get to the disk without what it states, and is not taken for
+// one then; see recovery.choose. While one group is being forced the writer writes
+// the next, and all that wait share the next fsyncs.
 //
 // An error ends it (I7): everything behind it fails, until the writer has called
 // Resume.
@@ -178,15 +180,9 @@ func (y *syncer) kickLocked() {
 // order.
 func (y *syncer) process(group []*pending) {
 	err := y.error()
-	sync := slices.ContainsFunc(group, func(p *pending) bool { return p.sync })
-	var forced forced
-	if err == nil && sync {
-		forced, err = y.force()
-	}
 	if err == nil {
-		err = y.record(group, sync)
+		err = y.record(group)
 	}
-	y.release(forced.jobs, err)
 	if err == nil && slices.ContainsFunc(group, func(p *pending) bool { return p.flush }) {
 		err = y.background()
 	}
@@ -205,9 +201,9 @@ func (y *syncer) process(group []*pending) {
 	}
 }
 
-// record writes one checkpoint for the whole group. With sync, the files have
-// been forced to the disk, and the checkpoint is.
-func (y *syncer) record(group []*pending, sync bool) error {
+// record writes one checkpoint for the whole group. Where one of it asks for that,
+// the checkpoint and what it states are on the disk when it returns.
+func (y *syncer) record(group []*pending) error {
 	var c *checkpoint
 	for _, p := range group {
 		switch {
@@ -221,15 +217,37 @@ func (y *syncer) record(group []*pending, sync bool) error {
 	if c == nil {
 		return nil
 	}
-	settled := y.settled()
-	if sync {
-		settled = selfSettled // what is dirty by now belongs to later commits
+	var err error
+	if slices.ContainsFunc(group, func(p *pending) bool { return p.sync }) {
+		err = y.recordForced(c)
+	} else {
+		err = y.store.append(c, false)
 	}
-	if err := y.store.append(c, settled, sync); err != nil {
+	if err != nil {
 		y.fail(err, false)
-		return err
 	}
-	return nil
+	return err
+}
+
+// recordForced writes a checkpoint and forces it to the disk, and at the same time
+// the files.
+func (y *syncer) recordForced(c *checkpoint) error {
+	c.awaited = true
+	var forced forced
+	err := y.store.appendWith(c, func(journal func() error) (err error) {
+		if y.inline {
+			if forced, err = y.force(); err != nil {
+				return err
+			}
+			return journal()
+		}
+		done := make(chan error, 1)
+		go func() { done <- journal() }()
+		forced, err = y.force()
+		return cmp.Or(err, <-done)
+	})
+	y.release(forced.jobs, err)
+	return err
 }
 
 // fail stops everything until Resume. With rewrite, entries of the journal that

@@ -42,12 +42,13 @@ func (y *syncer) reachedLocked(p point) {
 	}
 }
 
-// recorded notes the last checkpoint in the journal, and the journal's files.
-func (y *syncer) recorded(j *journal) {
+// recorded notes the last checkpoint in the journal, and the journal's files. forced:
+// everything is on the disk.
+func (y *syncer) recorded(j *journal, forced bool) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.appended = point{j.number, j.state.source}
-	if j.floor == j.number {
+	if forced || j.floor == j.number {
 		y.reachedLocked(y.appended)
 	} else if j.floor < j.content && y.lazy && y.failed == nil {
 		y.within(y.store.opts.FSync.interval())

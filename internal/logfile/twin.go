@@ -67,13 +67,16 @@ func (h *history) lacking(i int) (missing, synced int) {
 // syncedIn is the last entry that is known to have been on the disk in a file, or
 // 0.
 //
-// The sync by interval takes both files with it, and a later entry states how far
-// it came. An entry that states itself is of FSYNC always, and then only the first
-// file was synced with it; or of FSYNC never, and then none was, nor need what is
-// before it have been.
+// A later entry states how far a sync came. One by interval takes both files with
+// it, that of an entry that is awaited only the first. An entry that states itself
+// is of FSYNC never, and then none was synced, nor need what is before it have
+// been; or of FSYNC always from before entries were marked as awaited.
 func (h *history) syncedIn(i int) uint64 {
 	upTo := uint64(0)
 	for n, c := range h.entries {
+		if c.awaited && i == 1 {
+			return 0
+		}
 		if c.durable == c.number {
 			if i == 1 || !c.wantsSync() {
 				return 0
