@@ -2,6 +2,8 @@ package logfile
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -46,6 +48,75 @@ func TestAlwaysShares(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestAlwaysForcesBothAtOnce: files and journal get to the disk in any order, and only then it is acknowledged. Where the power
+// fails in between, a checkpoint may be there that states more than the files hold: nobody was told of it, so it is passed over without
+// a word, whatever part of its bytes is missing.
+func TestAlwaysForcesBothAtOnce(t *testing.T) {
+	journal, log := journalPath(0)+".tmp", logDir+"/app.log" // as it was when it was made
+	for _, c := range []struct{ late, early string }{{log, journal}, {journal, log}} {
+		t.Run(c.late, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newDisk().mount()
+				var g gate
+				m.syncing = g.syncing
+				s, f := openLive(t, m, Options{FSync: Always})
+				var r results
+				seq := uint64(0)
+				commit := func(name string) {
+					seq++
+					f.Append([]byte(name + strings.Repeat("x", 20_000) + "\n"))
+					s.Commit(Commit{Runs: []RunDelta{{"r", Run{Last: seq}}}}, r.done(name))
+					synctest.Wait()
+				}
+				commit("a")
+				committed := len(m.disk.file(log).data)
+				before := g.count(c.early)
+				release := g.blockThose(c.late)
+				commit("b")
+				if g.count(c.early) != before+1 {
+					t.Errorf("%s waits for %s", c.early, c.late)
+				}
+				if got := r.String(); got != "a ok" {
+					t.Fatalf("acknowledged before all of it was on the disk: %s", got)
+				}
+				if c.late == journal {
+					release()
+					synctest.Wait()
+					if got := r.String(); got != "a ok, b ok" {
+						t.Errorf("at the end: %s", got)
+					}
+					_ = s.Close()
+					return
+				}
+				m.kill()
+				release()
+				_ = s.Close()
+				n := m.disk.file(log)
+				n.stable, n.changes = slices.Clone(n.data), nil
+				clear(n.stable[committed+1000 : committed+2000])
+				m.disk.losePower(rand.New(rand.NewPCG(1, 1)))
+
+				var events []Event
+				s, _ = openLive(t, m.disk.mount(), Options{FSync: Always, Report: func(e Event) { events = append(events, e) }})
+				if got := s.Runs()["r"].Last; got != 1 {
+					t.Errorf("table says %d", got)
+				}
+				for _, e := range events {
+					if e.Kind != Truncated && e.Kind != JournalDamaged { // the journal's copy is not forced
+						t.Errorf("said: %v", e)
+					}
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if got := string(m.disk.file(log).data); got != "a"+strings.Repeat("x", 20_000)+"\n" {
+					t.Errorf("%d bytes are left", len(got))
+				}
+			})
+		})
+	}
 }
 
 // TestAlwaysBounded: no more than so many commits are under way.

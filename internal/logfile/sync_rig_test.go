@@ -13,7 +13,8 @@ import (
 type gate struct {
 	mu      sync.Mutex
 	syncs   map[string]int
-	blocked chan struct{} // while not nil, a sync of a log file waits until it is closed
+	blocked chan struct{} // while not nil, a sync of such a file waits until it is closed
+	part    string        // of its name
 }
 
 func (g *gate) syncing(name string) {
@@ -23,7 +24,7 @@ func (g *gate) syncing(name string) {
 	}
 	g.syncs[name]++
 	blocked := g.blocked
-	if !strings.HasSuffix(name, ".log") {
+	if !strings.Contains(name, g.part) {
 		blocked = nil
 	}
 	g.mu.Unlock()
@@ -32,10 +33,13 @@ func (g *gate) syncing(name string) {
 	}
 }
 
-func (g *gate) block() (release func()) {
+// block holds up syncs of log files.
+func (g *gate) block() (release func()) { return g.blockThose(".log") }
+
+func (g *gate) blockThose(part string) (release func()) {
 	c := make(chan struct{})
 	g.mu.Lock()
-	g.blocked = c
+	g.blocked, g.part = c, part
 	g.mu.Unlock()
 	return func() {
 		g.mu.Lock()

@@ -119,6 +119,27 @@ var mutants = []mutant{
 		in:   "./internal/logfile", tests: "TestPowerCut",
 	},
 	{
+		name: "a torn commit passes for a whole one", rule: "FSYNC=always: a checkpoint counts with all of its bytes",
+		file: "internal/logfile/file.go",
+		from: "	if f.policy.mode == modeNever {",
+		to:   "	if f.policy.mode != modeEvery {",
+		in:   "./internal/logfile", tests: "TestAlwaysForcesBothAtOnce",
+	},
+	{
+		name: "the journal's fsync is not waited for", rule: "I5: an acknowledgement only after the checkpoint, at the chosen level",
+		file: "internal/logfile/sync.go",
+		from: "return cmp.Or(err, <-done)",
+		to:   "return cmp.Or(err, nil)",
+		in:   "./internal/logfile", tests: "TestAlwaysForcesBothAtOnce",
+	},
+	{
+		name: "a stream is not forced to the disk", rule: "stream delivery, FSYNC=1s: what is older than a second survives a power cut",
+		file: "pkg/embedded/force.go",
+		from: "	return errors.Join(h.Sync(), h.Close())",
+		to:   "	return h.Close()",
+		in:   "./pkg/embedded", tests: "TestForcerForcesWhatChanged",
+	},
+	{
 		name: "going on after a failed fsync", rule: "I7: a descriptor that failed is never trusted again",
 		file: "internal/logfile/force.go",
 		from: "	if err != nil {\n		y.fail(err, false)\n	}\n	y.mu.Lock()\n	y.busy = false",
