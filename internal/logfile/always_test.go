@@ -1,6 +1,7 @@
 package logfile
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -51,8 +52,8 @@ func TestAlwaysShares(t *testing.T) {
 }
 
 // TestAlwaysForcesBothAtOnce: files and journal get to the disk in any order, and only then it is acknowledged. Where the power
-// fails in between, a checkpoint may be there that states more than the files hold: nobody was told of it, so it is passed over without
-// a word, whatever part of its bytes is missing.
+// fails in between, a checkpoint may be there that states more than the files hold: nobody was told of it, so it is passed over,
+// whatever part of its bytes is missing, and not reported as a loss.
 func TestAlwaysForcesBothAtOnce(t *testing.T) {
 	journal, log := journalPath(0)+".tmp", logDir+"/app.log" // as it was when it was made
 	for _, c := range []struct{ late, early string }{{log, journal}, {journal, log}} {
@@ -104,9 +105,12 @@ func TestAlwaysForcesBothAtOnce(t *testing.T) {
 					t.Errorf("table says %d", got)
 				}
 				for _, e := range events {
-					if e.Kind != Truncated && e.Kind != JournalDamaged { // the journal's copy is not forced
+					if e.Kind != Truncated && e.Kind != PassedOver && (e.Kind != JournalDamaged || e.isCut()) { // the journal's copy is not forced
 						t.Errorf("said: %v", e)
 					}
+				}
+				if !slices.ContainsFunc(events, func(e Event) bool { return e.Kind == PassedOver }) {
+					t.Error("that a checkpoint was passed over is not said")
 				}
 				if err := s.Close(); err != nil {
 					t.Fatal(err)
@@ -117,6 +121,106 @@ func TestAlwaysForcesBothAtOnce(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAlwaysDiesBehindAFailedSync: the journal is on the disk, the file could not be brought there, and the process dies before it has
+// withdrawn the checkpoint. Nobody was told of it. Whether the next process finds its bytes or not, what it says is so is so, after a
+// power cut as well.
+func TestAlwaysDiesBehindAFailedSync(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		t.Run(fmt.Sprintf("gone=%v", gone), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := logDir + "/app.log"
+				m := newDisk().mount()
+				s, f := openLive(t, m, Options{FSync: Always})
+				var r results
+				commit := func(seq uint64, name string) {
+					f.Append([]byte(name + "\n"))
+					s.Commit(Commit{Runs: []RunDelta{{"r", Run{Last: seq}}}}, r.done(name))
+					synctest.Wait()
+				}
+				commit(1, "a")
+				m.set(func(_ int, call, name string) outcome {
+					if call == "sync" && name == log {
+						return outcome{err: syscall.EIO}
+					}
+					return outcome{}
+				})
+				commit(2, "b")
+				if got := r.String(); got != "a ok, b rolled back" {
+					t.Fatal(got)
+				}
+				m.kill()
+				_ = s.Close()
+				want, last := "a\nb\n", uint64(2)
+				if gone {
+					m.disk.file(log).loseChanges()
+					want, last = "a\n", 1
+				}
+				var events []Event
+				s, _ = openLive(t, m.disk.mount(), Options{FSync: Always, Report: func(e Event) { events = append(events, e) }})
+				if got := s.Runs()["r"].Last; got != last {
+					t.Errorf("table says %d", got)
+				}
+				for _, e := range events {
+					if !gone || e.Kind != PassedOver {
+						t.Errorf("said: %v", e)
+					}
+				}
+				if gone && len(events) == 0 {
+					t.Error("that a checkpoint was passed over is not said")
+				}
+				m.disk.losePower(rand.New(rand.NewPCG(1, 1)))
+				_ = s.Close()
+				s, _ = openLive(t, m.disk.mount(), Options{FSync: Always, Report: func(e Event) {
+					if e.Kind != JournalDamaged || e.isCut() { // the journal's copy is not forced
+						t.Errorf("after a power cut: %v", e)
+					}
+				}})
+				if got := s.Runs()["r"].Last; got != last {
+					t.Errorf("after a power cut the table says %d", got)
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if got := string(m.disk.file(log).data); got != want {
+					t.Errorf("%q", got)
+				}
+			})
+		})
+	}
+}
+
+// TestAlwaysClosesBehindAFailedSync: what was withdrawn is not found at the next start.
+func TestAlwaysClosesBehindAFailedSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newDisk().mount()
+		s, f := openLive(t, m, Options{FSync: Always})
+		m.set(func(_ int, call, name string) outcome {
+			if call == "sync" && strings.HasSuffix(name, ".log") {
+				return outcome{err: syscall.EIO}
+			}
+			return outcome{}
+		})
+		f.Append([]byte("a\n"))
+		var r results
+		s.Commit(Commit{Runs: []RunDelta{{"r", Run{Last: 1}}}}, r.done("a"))
+		synctest.Wait()
+		if err := s.Close(); !errors.Is(err, syscall.EIO) {
+			t.Errorf("close: %v", err)
+		}
+		s, _ = openLive(t, m.disk.mount(), Options{FSync: Always, Report: func(e Event) {
+			if e.Kind != Truncated {
+				t.Errorf("said: %v", e)
+			}
+		}})
+		if got := s.Runs()["r"].Last; got != 0 {
+			t.Errorf("table says %d", got)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 // TestAlwaysBounded: no more than so many commits are under way.

@@ -142,7 +142,9 @@ func (s *Store) inspectJournal() error {
 }
 
 // markDurable tells the journal what the last sync reached, if no commit has
-// since; and none for a second where it takes a sync of its own.
+// since. With FSYNC always that is synced, too, lest a power cut leaves what follows
+// and not it, and passes for one that took what was acknowledged; so it is done only
+// where no commit has come for a second, for the next one says the same.
 func (s *Store) markDurable() error {
 	settled := s.syncer.settled()
 	if s.journal.floor >= s.journal.content || settled < s.journal.content {

@@ -18,11 +18,9 @@ import (
 func (r *recovery) choose() uint64 {
 	h := r.history
 	number := h.number
-	if !r.sameMedium() {
-		for _, p := range r.pasts() {
-			if n := p.until(r.fits); n >= h.floor {
-				number = min(number, n)
-			}
+	for _, p := range r.pasts() {
+		if n := p.until(r.fits); n >= h.floor {
+			number = min(number, n)
 		}
 	}
 	// A checkpoint, not just a number before which something happened.
@@ -33,14 +31,18 @@ func (r *recovery) choose() uint64 {
 		}
 	}
 	at = min(at, h.number)
-	if told := r.told(); at < told {
+	switch told := r.told(); {
+	case at < told:
 		r.report(Event{Kind: PowerCut, Path: r.store.main.path, Detail: fmt.Sprintf(
 			"checkpoint %d instead of %d: %s", at, told, lostBetween(h.at(at), h.at(told)))})
+	case at < h.newest:
+		r.report(Event{Kind: PassedOver, Path: r.store.main.path, Detail: fmt.Sprintf(
+			"checkpoint %d instead of %d, of which not all bytes are there; unless the disk had said that they are, it was not acknowledged", at, h.newest)})
 	}
 	return at
 }
 
-// told is the last checkpoint that somebody may have been told of.
+// told is the last checkpoint that somebody may have been told of before it was on the disk.
 func (r *recovery) told() uint64 {
 	h := r.history
 	told := h.newest
@@ -96,8 +98,11 @@ func (p *past) until(fits func(*fileState) bool) uint64 {
 
 // pasts collects the files' pasts, from the checkpoint that is known to be on
 // the disk onwards. A generation that was rotated since is a past of its own.
+// Where there was no power cut only awaited checkpoints are of interest: a
+// sync may have failed, and the process may have died before it withdrew them.
 func (r *recovery) pasts() []past {
 	h := r.history
+	same := r.sameMedium()
 	byPath := map[string]*past{}
 	var retired []past
 	note := func(number uint64, st fileState) {
@@ -115,15 +120,17 @@ func (r *recovery) pasts() []past {
 		}
 		p.steps = append(p.steps, step{number, st})
 	}
-	floor := h.at(h.floor)
-	for _, path := range sortedKeys(floor.files) {
-		note(0, floor.files[path])
-	}
-	for _, st := range floor.retired {
-		note(0, st)
+	if !same {
+		floor := h.at(h.floor)
+		for _, path := range sortedKeys(floor.files) {
+			note(0, floor.files[path])
+		}
+		for _, st := range floor.retired {
+			note(0, st)
+		}
 	}
 	for _, c := range h.entries {
-		if c.number <= h.floor || c.number > h.number {
+		if c.number <= h.floor || c.number > h.number || same && !c.awaited {
 			continue
 		}
 		for _, st := range c.files {

@@ -34,6 +34,9 @@ const (
 	// PowerCut: the store went back to an older checkpoint, because committed
 	// bytes had not reached the disk.
 	PowerCut
+	// PassedOver: likewise, but what it went back behind was to be acknowledged only
+	// once it was on the disk.
+	PassedOver
 	// Renamed: someone else renamed the file; a new one was begun.
 	Renamed
 	// Deleted: someone else deleted the file; a new one was begun.
@@ -59,7 +62,8 @@ const (
 var eventNames = [...]string{
 	Damaged: "log file damaged", JournalDamaged: "journal damaged", Rebuilt: "run table rebuilt",
 	Truncated: "uncommitted bytes cut off", PowerCut: "went back to an older checkpoint",
-	Renamed: "log file renamed by someone else", Deleted: "log file deleted by someone else",
+	PassedOver: "checkpoint passed over",
+	Renamed:    "log file renamed by someone else", Deleted: "log file deleted by someone else",
 	Emptied: "log file shortened by someone else", Appended: "log file written by someone else",
 	DirectoryLost: "log directory lost", DirectoryBack: "log directory is back",
 	Full: "disk full", Failed: "write failed", Resumed: "writing again",

@@ -87,14 +87,28 @@ func newJournal(dir Dir, o Options, h *history, number uint64) *journal {
 	return j
 }
 
-// append writes a checkpoint to both files and makes it the state. It gives the
-// checkpoint its number. settled is the number up to which everything is on the
-// disk, or selfSettled. sync, unless it is nil, has the written entry synced by
-// calling what it is given, in whatever way.
+// append writes a checkpoint to both files and makes it the state. With sync, it is
+// on the disk when append returns. settled is the number up to which everything
+// else is, or selfSettled.
 //
 // After an error nothing has changed but what the files hold; restore must come
 // before the next append.
-func (j *journal) append(c *checkpoint, settled uint64, sync func(journal func() error) error) error {
+func (j *journal) append(c *checkpoint, settled uint64, sync bool) error {
+	if err := j.write(c, settled); err != nil {
+		return err
+	}
+	if sync {
+		if err := j.sync(); err != nil {
+			return err
+		}
+	}
+	j.accept(c)
+	return nil
+}
+
+// write is the first part of append: the checkpoint gets its number, and is in both
+// files. accept is the last; in between it may be withdrawn.
+func (j *journal) write(c *checkpoint, settled uint64) error {
 	if j.failed != nil {
 		return j.failed
 	}
@@ -121,30 +135,26 @@ func (j *journal) append(c *checkpoint, settled uint64, sync func(journal func()
 			return j.failed
 		}
 	}
-	if sync != nil {
-		if err := sync(j.sync); err != nil {
-			j.failed = err
-			return err
-		}
-	}
-	for i := range j.sides {
-		j.sides[i].good += int64(len(j.buf))
-	}
-	j.accept(c)
-	if j.sides[0].good > j.limit {
-		j.shrink()
-	}
 	return nil
 }
 
 // sync forces the first file to the disk. The copy is there for damage, not for
-// power cuts.
+// power cuts. After an error, entries of before may be gone from the disk, too.
 func (j *journal) sync() error {
 	s := &j.sides[0]
 	if err := s.h.Sync(); err != nil {
-		return fmt.Errorf("sync %s: %w", s.name, err)
+		j.failed = fmt.Errorf("sync %s: %w: %w", s.name, errRewrite, err)
+		return j.failed
 	}
 	return nil
+}
+
+// withdraw has a written checkpoint cut off: what it states could not be forced to
+// the disk.
+func (j *journal) withdraw(err error) {
+	if j.failed == nil {
+		j.failed = err
+	}
 }
 
 // selfSettled says that nothing of a checkpoint, or of those before it, waits for
@@ -161,6 +171,9 @@ func (s *side) write(p []byte) error {
 
 // accept makes a written checkpoint the state.
 func (j *journal) accept(c *checkpoint) {
+	for i := range j.sides {
+		j.sides[i].good += int64(len(j.buf))
+	}
 	if len(c.evicted) > 0 {
 		j.evicted(c.evicted)
 	}
@@ -180,6 +193,9 @@ func (j *journal) accept(c *checkpoint) {
 	}
 	j.window = append(j.window, c)
 	j.settle(c.durable)
+	if j.sides[0].good > j.limit {
+		j.shrink()
+	}
 }
 
 // setMedium is for a journal that is about to be written anew.

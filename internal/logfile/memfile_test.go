@@ -1,6 +1,7 @@
 package logfile
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -215,10 +216,21 @@ func (h *memHandle) Sync() error {
 	if f := h.mount.syncing; f != nil {
 		f(h.path)
 	}
-	return h.mount.call("sync", h.path, func(outcome) error {
-		h.node.stable, h.node.changes = slices.Clone(h.node.data), nil
+	err := h.mount.call("sync", h.path, func(outcome) error {
+		for _, c := range h.node.changes {
+			h.node.stable = c.applied(h.node.stable)
+		}
+		h.node.changes = nil
 		return nil
 	})
+	if err != nil && !errors.Is(err, errDead) {
+		// The kernel holds what it could not write for written: it can be read, and no
+		// later sync brings it to the disk. A length is the file system's own.
+		h.mount.disk.mu.Lock()
+		h.node.changes = slices.DeleteFunc(h.node.changes, func(c change) bool { return !c.truncate })
+		h.mount.disk.mu.Unlock()
+	}
+	return err
 }
 
 func (h *memHandle) Stat() (info Info, err error) {

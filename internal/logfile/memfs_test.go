@@ -186,20 +186,20 @@ func (n *node) losePower(r *rand.Rand, seen map[*node]bool) {
 	}
 }
 
-func (n *node) apply(c change) {
+func (n *node) apply(c change) { n.data = c.applied(n.data) }
+
+func (c change) applied(data []byte) []byte {
 	if c.truncate {
-		if int64(len(n.data)) > c.at {
-			n.data = n.data[:c.at]
-		} else {
-			n.data = append(n.data, make([]byte, c.at-int64(len(n.data)))...)
+		if int64(len(data)) > c.at {
+			return data[:c.at]
 		}
-		return
+		return append(data, make([]byte, c.at-int64(len(data)))...)
 	}
-	if gap := c.at - int64(len(n.data)); gap > 0 {
-		n.data = append(n.data, make([]byte, gap)...)
+	if gap := c.at - int64(len(data)); gap > 0 {
+		data = append(data, make([]byte, gap)...)
 	}
-	copied := copy(n.data[c.at:], c.data)
-	n.data = append(n.data, c.data[copied:]...)
+	copied := copy(data[c.at:], c.data)
+	return append(data, c.data[copied:]...)
 }
 
 // mount is one process's view.

@@ -36,7 +36,7 @@ func runModel(t *testing.T, r *rapid.T, policy Policy) {
 			r.Fatal("recover: ", err)
 		}
 		for _, e := range events {
-			if e.Kind != Truncated && !(lossy && (e.Kind == PowerCut || e.Kind == JournalDamaged)) || e.isCut() {
+			if e.Kind != Truncated && !(lossy && (e.Kind == PowerCut || e.Kind == PassedOver || e.Kind == JournalDamaged)) || e.isCut() {
 				r.Fatal("after restart: ", e, " ", disk.names())
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -324,16 +325,42 @@ func (r *recovery) finish() error {
 	if medium := s.main.dir.Medium(); medium != s.journal.state.medium {
 		c.medium = medium
 	}
-	if len(c.files) == 0 && c.medium == "" && s.journal.number == r.history.newest {
-		return s.resync()
+	unproven := r.unproven()
+	if len(c.files) > 0 || c.medium != "" || s.journal.number != r.history.newest {
+		if err := s.append(c, s.opts.FSync.mode != modeNever); err != nil {
+			// A full disk, perhaps. Recovery would find the same again; until
+			// Resume nothing is committed.
+			_ = s.fail(err)
+			for _, st := range r.changed {
+				s.unsettled[st.path] = true
+			}
+		}
 	}
-	if err := s.append(c, s.opts.FSync.mode != modeNever); err != nil {
-		// A full disk, perhaps. Recovery would find the same again; until
-		// Resume nothing is committed.
-		_ = s.fail(err)
-		for _, st := range r.changed {
-			s.unsettled[st.path] = true
+	if unproven && s.broken == nil {
+		if err := s.prove(); err != nil {
+			s.unsure = true
+			_ = s.fail(err)
 		}
 	}
 	return s.resync()
+}
+
+// unproven reports whether the last checkpoint is an awaited one that may not be on
+// the disk, or not with what it states.
+func (r *recovery) unproven() bool {
+	j := r.store.journal
+	return slices.ContainsFunc(j.window, func(c *checkpoint) bool { return c.awaited })
+}
+
+// prove brings what is committed to the disk, before somebody is told that it is a
+// resend. It is written again: if a sync of it has failed, in the process before,
+// another one would say nothing.
+func (s *Store) prove() error {
+	if err := s.rewriteUnsynced(); err != nil {
+		return err
+	}
+	if err := s.syncer.flush(); err != nil {
+		return err
+	}
+	return s.append(&checkpoint{}, true)
 }

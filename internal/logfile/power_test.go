@@ -62,6 +62,10 @@ func recoverFromPowerCut(t *testing.T, at string, disk *disk, d *driver, policy 
 				t.Fatalf("%s: a power cut passes for damage: %v", at, e)
 			}
 		case Truncated:
+		case PassedOver:
+			if policy != Always {
+				t.Fatalf("%s: %v; %v", at, e, events)
+			}
 		case PowerCut:
 			wentBack = 1
 		default:

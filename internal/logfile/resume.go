@@ -43,10 +43,16 @@ func (s *Store) repair() error {
 	if lostEntries {
 		s.journal.failed = errRewrite
 	}
+	// The journal first: it must never state more than the files hold. They may be
+	// out of reach, and stay so, where it is not.
+	if s.main.moved() == nil {
+		if err := s.journal.restore(s.syncer.wanted()); err != nil {
+			return err
+		}
+	}
 	if err := s.regainFolders(); err != nil {
 		return err
 	}
-	// The journal first: it must never state more than the files hold.
 	if err := s.journal.restore(s.syncer.wanted()); err != nil {
 		return err
 	}

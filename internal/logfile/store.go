@@ -135,23 +135,19 @@ func (s *Store) usable() error {
 // append writes a checkpoint; with sync, it is on the disk when append returns.
 // Whoever owns the journal calls it.
 func (s *Store) append(c *checkpoint, sync bool) error {
-	var alone func(journal func() error) error
-	if sync {
-		alone = func(journal func() error) error { return journal() }
-	}
-	return s.appendWith(c, alone)
-}
-
-// appendWith has the checkpoint synced by a function; see journal.append.
-func (s *Store) appendWith(c *checkpoint, sync func(journal func() error) error) error {
 	if err := s.journal.append(c, s.syncer.settled(), sync); err != nil {
 		return err
 	}
-	s.syncer.recorded(s.journal, c.awaited)
+	s.appended(false)
+	return nil
+}
+
+// appended notes what the journal has come to. forced: everything is on the disk.
+func (s *Store) appended(forced bool) {
+	s.syncer.recorded(s.journal, forced)
 	s.stats.runs.Store(int64(len(s.journal.state.runs)))
 	s.stats.journal.Store(s.journal.sides[0].good)
 	s.stats.compactions.Store(s.journal.compactions)
-	return nil
 }
 
 // fail notes that nothing is committed until Resume, and says so once.
@@ -238,6 +234,11 @@ func (s *Store) Close() error {
 	var err error
 	if s.broken == nil {
 		err = s.finish()
+	}
+	if s.main.moved() == nil {
+		// What was withdrawn is better not found at the next start. If it is all the
+		// same, recovery looks at what it states.
+		_ = s.journal.restore(s.syncer.wanted())
 	}
 	s.closed = true
 	s.keeper.close()

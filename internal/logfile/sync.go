@@ -1,7 +1,7 @@
 package logfile
 
 import (
-	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -9,7 +9,7 @@ import (
 )
 
 // syncer forces written bytes to the disk, in a goroutine of its own, so that
-// the writer never waits for an fsync.
+// no commit of the writer's waits for an fsync.
 //
 // With FSYNC by interval it works beside the writer: the commits are
 // acknowledged already. With FSYNC always (of the store or of any file) commits
@@ -232,22 +232,40 @@ func (y *syncer) record(group []*pending) error {
 // recordForced writes a checkpoint and forces it to the disk, and at the same time
 // the files.
 func (y *syncer) recordForced(c *checkpoint) error {
+	j := y.store.journal
 	c.awaited = true
-	var forced forced
-	err := y.store.appendWith(c, func(journal func() error) (err error) {
-		if y.inline {
-			if forced, err = y.force(); err != nil {
-				return err
-			}
-			return journal()
-		}
-		done := make(chan error, 1)
-		go func() { done <- journal() }()
-		forced, err = y.force()
-		return cmp.Or(err, <-done)
-	})
+	if err := j.write(c, y.settled()); err != nil {
+		return err
+	}
+	forced, err := y.forceBoth(j)
+	if err != nil {
+		j.withdraw(err)
+	} else {
+		j.accept(c)
+		y.store.appended(true)
+	}
 	y.release(forced.jobs, err)
 	return err
+}
+
+// forceBoth forces the files and the journal to the disk.
+func (y *syncer) forceBoth(j *journal) (f forced, err error) {
+	if y.inline { // one after the other: now the one first, now the other
+		if j.next%2 == 0 {
+			if err := j.sync(); err != nil {
+				return f, err
+			}
+			return y.force()
+		}
+		if f, err = y.force(); err == nil {
+			err = j.sync()
+		}
+		return f, err
+	}
+	done := make(chan error, 1)
+	go func() { done <- j.sync() }()
+	f, err = y.force()
+	return f, errors.Join(err, <-done)
 }
 
 // fail stops everything until Resume. With rewrite, entries of the journal that

@@ -14,7 +14,7 @@ type gate struct {
 	mu      sync.Mutex
 	syncs   map[string]int
 	blocked chan struct{} // while not nil, a sync of such a file waits until it is closed
-	part    string        // of its name
+	suffix  string        // of its name
 }
 
 func (g *gate) syncing(name string) {
@@ -24,7 +24,7 @@ func (g *gate) syncing(name string) {
 	}
 	g.syncs[name]++
 	blocked := g.blocked
-	if !strings.Contains(name, g.part) {
+	if !strings.HasSuffix(name, g.suffix) {
 		blocked = nil
 	}
 	g.mu.Unlock()
@@ -36,10 +36,10 @@ func (g *gate) syncing(name string) {
 // block holds up syncs of log files.
 func (g *gate) block() (release func()) { return g.blockThose(".log") }
 
-func (g *gate) blockThose(part string) (release func()) {
+func (g *gate) blockThose(suffix string) (release func()) {
 	c := make(chan struct{})
 	g.mu.Lock()
-	g.blocked, g.part = c, part
+	g.blocked, g.suffix = c, suffix
 	g.mu.Unlock()
 	return func() {
 		g.mu.Lock()

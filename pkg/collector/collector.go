@@ -117,6 +117,16 @@ func (c *Collector) CatchUp(ctx context.Context) error {
 	return nil
 }
 
+// Synced is when the last message of the stream was stored, by the broker's clock, that no power cut takes from the log any more; with
+// FSYNC=never, that the log holds. What is in a file whose own policy is never, is not waited for. It is the zero time when there is no
+// such message, and in direct delivery. Any goroutine may call it.
+func (c *Collector) Synced() time.Time {
+	if s, ok := c.writer.source.(*stream); ok {
+		return s.heldUntil()
+	}
+	return time.Time{}
+}
+
 // Rotate rotates every file that is not empty.
 func (c *Collector) Rotate(ctx context.Context) error {
 	return c.request(ctx, (*logfile.Store).Rotate)

@@ -225,6 +225,16 @@ func (s *stream) catchUp(ctx context.Context) error {
 	}
 }
 
+// heldUntil is when the last message was stored that is on the disk in the log.
+func (s *stream) heldUntil() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at := s.synced(); s.info != nil && at.Stream == s.config.Name && at.Created.Equal(s.info.Created) {
+		return at.Time
+	}
+	return time.Time{}
+}
+
 // saw notes how the stream fares.
 func (s *stream) saw(info *jetstream.StreamInfo) {
 	s.mu.Lock()
@@ -280,9 +290,6 @@ func (s *stream) stats(all *Stats) {
 	t.MaxBytes = uint64(max(0, s.info.Config.MaxBytes))
 	if !s.info.Created.Equal(s.done.Created) {
 		t.Committed, t.Last = 0, state.LastSeq
-	}
-	if at := s.synced(); at.Stream == t.Name && at.Created.Equal(t.Created) {
-		t.Synced = at.Time
 	}
 	t.Pending = min(t.Last-min(t.Last, t.Committed), state.Msgs)
 	if state.Msgs > 0 {

@@ -68,10 +68,6 @@ type StreamStats struct {
 	Committed uint64 // seq up to which the log holds everything
 	Last      uint64 // seq of the stream's last message
 
-	// Synced is when the last message was stored that no power cut takes from the log; with FSYNC=never, that the log holds. Zero: none
-	// of this stream's.
-	Synced time.Time
-
 	Pending      uint64 // messages that the log does not hold yet; with others' subjects in the stream, at most
 	PendingBytes uint64 // about
 	Messages     uint64 // in the stream, with what is kept for analysts

@@ -110,7 +110,7 @@ func (s *stream) read(ctx context.Context) (bool, error) {
 		next := newMessage(m.Subject(), m.Headers(), data)
 		next.pooled = pooled
 		next.at = logfile.Source{Stream: s.config.Name, Created: from.created, Seq: meta.Sequence.Stream, Time: meta.Timestamp.UTC()}
-		if !s.deliver(from.turn, next, storedSize(m, len(data))) {
+		if !s.deliver(from.turn, next, m) {
 			return true, errTurned
 		}
 	}
@@ -118,15 +118,17 @@ func (s *stream) read(ctx context.Context) (bool, error) {
 
 var errTurned = errors.New("the writer has gone back")
 
-// deliver puts a message into the queue, unless the writer has gone back meanwhile. stored is its size in the stream.
-func (s *stream) deliver(turn int, m message, stored uint64) bool {
+// deliver puts a message into the queue, unless the writer has gone back meanwhile.
+func (s *stream) deliver(turn int, m message, stored jetstream.Msg) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.turn != turn {
 		return false
 	}
 	s.at = m.at
-	s.marks.add(m.at.Seq, stored)
+	if s.marks.every > 0 {
+		s.marks.add(m.at.Seq, storedSize(stored, len(m.data)))
+	}
 	m.era = s.era
 	s.queue.add(m)
 	return true

@@ -16,9 +16,6 @@ const (
 	// then that is not on it: together a second, the most that is at risk in a power cut. NATS's own default is two minutes.
 	forceEvery = 250 * time.Millisecond
 	forceAfter = 750 * time.Millisecond
-
-	// consumers is the directory of a stream's consumers, whose positions are no part of what is promised.
-	consumers = "obs"
 )
 
 // forcer forces the broker's files to the disk, unless the log has what they hold. nats-server would do it by itself
@@ -26,16 +23,23 @@ const (
 type forcer struct {
 	fs   logfile.FS
 	dir  string
-	held func() time.Time // when the last message was stored that is on the disk in the log
+	held func() time.Time // when the last message was stored that is on the disk in the log; zero: not known
 	log  *slog.Logger
 
 	stop chan struct{}
 	done chan struct{}
 
 	// Of the goroutine.
-	forced time.Time               // when the last round began that did not fail
-	seen   map[string]logfile.Info // files and directories as they were when they were last forced
-	told   bool                    // that it fails
+	forced time.Time        // when the last round began that did not fail
+	seen   map[string]sight // by path
+	told   bool             // that it fails
+}
+
+// sight is a file or directory as it was when it was last forced.
+type sight struct {
+	logfile.Info
+	// failed: it could not be. It is not tried again, for that would say nothing: the kernel holds what it could not write for written.
+	failed error
 }
 
 func startForcer(f *forcer) *forcer {
@@ -78,11 +82,11 @@ func (f *forcer) due() bool {
 	return age < 0 || age > forceAfter // negative after a step of the clock: then it says nothing
 }
 
-// force does one round. When it fails, the next one tries again what was not forced.
+// force does one round. It fails as long as there is a file that could not be forced.
 func (f *forcer) force() {
 	begun := time.Now()
-	now := make(map[string]logfile.Info, len(f.seen))
-	err := f.tree(f.dir, now)
+	now := make(map[string]sight, len(f.seen))
+	_, err := f.tree(f.dir, now)
 	f.seen = now
 	if err == nil {
 		f.forced = begun
@@ -92,48 +96,61 @@ func (f *forcer) force() {
 	f.told = err != nil
 }
 
-// tree forces what has changed in a directory, its entries last. What goes away meanwhile, the broker has deleted.
-func (f *forcer) tree(path string, now map[string]logfile.Info) error {
+// tree forces what has changed in a directory, and then its entries if there is a new one, or if it is new itself. What goes away
+// meanwhile, the broker has deleted.
+func (f *forcer) tree(path string, now map[string]sight) (fresh bool, err error) {
 	dir, err := f.fs.OpenDir(path, false)
 	if err != nil {
-		return unlessGone(err)
+		return false, unlessGone(err)
 	}
 	defer dir.Close()
 	itself, err := dir.Stat()
 	if err != nil {
-		return err
+		return false, err
 	}
 	names, err := dir.List()
 	if err != nil {
-		return err
+		return false, err
 	}
 	var errs []error
+	before, known := f.seen[path]
+	fresh = !known || before.ID != itself.ID
+	entries := fresh
 	for _, name := range names {
 		at := filepath.Join(path, name)
 		info, err := dir.Lstat(name)
 		switch {
 		case err != nil:
-		case info.Mode.IsDir() && name != consumers:
-			err = f.tree(at, now)
+			errs = append(errs, unlessGone(err))
+		case info.Mode.IsDir():
+			inside, err := f.tree(at, now)
+			entries = entries || inside
+			errs = append(errs, err)
 		case info.Mode.IsRegular():
-			if err = f.changed(at, info, func() error { return forceFile(dir, name) }); err == nil {
-				now[at] = info
+			was, known := f.seen[at]
+			same := known && was.ID == info.ID
+			entries = entries || !same
+			if !same || was.failed == nil && (was.Size != info.Size || !was.ModTime.Equal(info.ModTime)) {
+				was = sight{info, unlessGone(forceFile(dir, name))}
 			}
+			now[at] = was
+			errs = append(errs, was.failed)
 		}
-		errs = append(errs, unlessGone(err))
 	}
-	if err = f.changed(path, itself, dir.Sync); err == nil {
-		now[path] = itself
+	itsOwn := sight{itself, before.failed}
+	if entries && (fresh || before.failed == nil) {
+		itsOwn.failed = dir.Sync()
 	}
-	return errors.Join(append(errs, err)...)
+	now[path] = itsOwn
+	return fresh, errors.Join(append(errs, itsOwn.failed)...)
 }
 
-// changed forces what is not as it was the last time.
-func (f *forcer) changed(path string, now logfile.Info, force func() error) error {
-	if was, ok := f.seen[path]; ok && was.ID == now.ID && was.Size == now.Size && was.ModTime.Equal(now.ModTime) {
-		return nil
+func forceEntries(path string) error {
+	dir, err := logfile.OS().OpenDir(path, false)
+	if err != nil {
+		return err
 	}
-	return force()
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func forceFile(dir logfile.Dir, name string) error {

@@ -116,7 +116,7 @@ func Start(ctx context.Context, cfg Config) (_ *Master, err error) {
 		if !store.always {
 			m.forcer = startForcer(&forcer{
 				fs: cfg.fs, dir: store.dir, log: cfg.Diagnostics,
-				held: func() time.Time { return m.collector.Stats().Stream.Synced },
+				held: m.held,
 			})
 		}
 	}
@@ -148,6 +148,14 @@ func (m *Master) abandon() {
 // inProcess is a connection to the broker that may do everything.
 func (m *Master) inProcess(name string) natsconn.Config {
 	return natsconn.Config{InProcess: m.broker, Name: "logbraid " + name}
+}
+
+// held is when the last message was stored that is on the disk in the log; with FSYNC=never that is not known of any.
+func (m *Master) held() time.Time {
+	if m.cfg.FSync == "never" {
+		return time.Time{}
+	}
+	return m.collector.Synced()
 }
 
 // URL is the broker's address, nats://127.0.0.1:PORT. Only who holds a token is let

@@ -35,7 +35,13 @@ func openStore(s state, always bool) (*store, error) {
 		return nil, err
 	}
 	st := &store{dir: s.store(), always: always, lock: lock}
-	if err := st.create(); err != nil {
+	err = st.create()
+	for _, dir := range []string{s.dir, filepath.Dir(s.dir), filepath.Dir(filepath.Dir(s.dir))} {
+		if err == nil {
+			err = forceEntries(dir) // what is in the store is forced to the disk: so is the way to it
+		}
+	}
+	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return st, nil

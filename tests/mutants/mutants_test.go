@@ -128,8 +128,8 @@ var mutants = []mutant{
 	{
 		name: "the journal's fsync is not waited for", rule: "I5: an acknowledgement only after the checkpoint, at the chosen level",
 		file: "internal/logfile/sync.go",
-		from: "return cmp.Or(err, <-done)",
-		to:   "return cmp.Or(err, nil)",
+		from: "return f, errors.Join(err, <-done)",
+		to:   "return f, errors.Join(err)",
 		in:   "./internal/logfile", tests: "TestAlwaysForcesBothAtOnce",
 	},
 	{
