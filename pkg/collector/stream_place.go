@@ -131,15 +131,16 @@ func (s *stream) storedAt(ctx context.Context, seq uint64) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, askError("look at the last message known", err)
 	}
-	for m := range batch.Messages() {
-		meta, err := m.Metadata()
-		if err != nil {
-			return time.Time{}, askError("look at the last message known", err)
-		}
-		if meta.Sequence.Stream != seq {
-			return time.Time{}, nil
-		}
-		return meta.Timestamp.UTC(), nil
+	m, ok := <-batch.Messages()
+	if !ok {
+		return time.Time{}, askError("look at the last message known", cmp.Or(batch.Error(), context.DeadlineExceeded))
 	}
-	return time.Time{}, askError("look at the last message known", cmp.Or(batch.Error(), context.DeadlineExceeded))
+	meta, err := m.Metadata()
+	if err != nil {
+		return time.Time{}, askError("look at the last message known", err)
+	}
+	if meta.Sequence.Stream != seq {
+		return time.Time{}, nil
+	}
+	return meta.Timestamp.UTC(), nil
 }
