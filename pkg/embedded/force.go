@@ -155,6 +155,9 @@ func forceEntries(path string) error {
 
 func forceFile(dir logfile.Dir, name string) error {
 	h, err := dir.Open(name, os.O_RDWR, 0)
+	if err != nil { // it may have been replaced just now
+		h, err = dir.Open(name, os.O_RDWR, 0)
+	}
 	if err != nil {
 		return err
 	}
