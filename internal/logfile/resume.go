@@ -53,6 +53,7 @@ func (s *Store) repair() error {
 	if err := s.regainFolders(); err != nil {
 		return err
 	}
+	// And once more, for a folder that was begun anew.
 	if err := s.journal.restore(s.syncer.wanted()); err != nil {
 		return err
 	}

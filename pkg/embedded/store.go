@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -35,13 +36,7 @@ func openStore(s state, always bool) (*store, error) {
 		return nil, err
 	}
 	st := &store{dir: s.store(), always: always, lock: lock}
-	err = st.create()
-	for _, dir := range []string{s.dir, filepath.Dir(s.dir), filepath.Dir(filepath.Dir(s.dir))} {
-		if err == nil {
-			err = forceEntries(dir) // what is in the store is forced to the disk: so is the way to it
-		}
-	}
-	if err != nil {
+	if err := st.create(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return st, nil
@@ -50,6 +45,14 @@ func openStore(s state, always bool) (*store, error) {
 func (s *store) create() error {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return fmt.Errorf("create stream store: %w", err)
+	}
+	// What is in the store is forced to the disk, so the way to it is: to the log directory's own entry, unless that is in a directory which we
+	// may not read, and did not make it in.
+	for dir, up := s.dir, 0; up < 3; up++ {
+		dir = filepath.Dir(dir)
+		if err := forceEntries(dir); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return fmt.Errorf("create stream store: %w", err)
+		}
 	}
 	return nil
 }
