@@ -20,6 +20,7 @@ import (
 	"github.com/logbraid/logbraid/internal/status"
 	"github.com/logbraid/logbraid/pkg/publisher"
 	"github.com/logbraid/logbraid/tests/checker"
+	"github.com/logbraid/logbraid/tests/freeport"
 	"github.com/logbraid/logbraid/tests/harness"
 )
 
@@ -101,7 +102,7 @@ func TestRun(t *testing.T) {
 
 // Without its server the program waits, says why, and can be interrupted.
 func TestRunWithoutServer(t *testing.T) {
-	url := fmt.Sprintf("nats://127.0.0.1:%d", harness.FreePort(t))
+	url := fmt.Sprintf("nats://127.0.0.1:%d", freeport.Get(t))
 	p := startProgram(t, t.TempDir(), nil, "run", "--nats-url", url)
 	untilStderr(t, p, "NATS connection")
 	p.Signal(syscall.SIGINT)

@@ -14,6 +14,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
+
+	"github.com/logbraid/logbraid/tests/freeport"
 )
 
 func TestConnectInProcess(t *testing.T) {
@@ -26,13 +28,7 @@ func TestConnectInProcess(t *testing.T) {
 
 // A program may be started before its broker.
 func TestConnectBeforeServer(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
-
+	port := freeport.Get(t)
 	ev := newEvents()
 	nc, err := Connect(Config{URL: fmt.Sprintf("nats://127.0.0.1:%d", port)}, ev.hooks())
 	if err != nil {
@@ -133,8 +129,8 @@ func TestCredentials(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := startServer(t, tt.first)
-			port := s.Addr().(*net.TCPAddr).Port
+			port := freeport.Get(t)
+			s := startServer(t, func(o *server.Options) { o.Port = port; tt.first(o) })
 			file := write(t, "credential", tt.before)
 			cfg := Config{URL: s.ClientURL()}
 			tt.config(&cfg, file)

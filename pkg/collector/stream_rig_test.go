@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/logbraid/logbraid/pkg/record"
+	"github.com/logbraid/logbraid/tests/freeport"
 )
 
 // streamRig is a broker with a store that can be stopped and started again, and a log directory.
@@ -33,15 +33,15 @@ type streamRig struct {
 
 func newStreamRig(t *testing.T) *streamRig {
 	t.Helper()
-	r := &streamRig{t: t, store: t.TempDir(), port: -1, dir: t.TempDir()}
+	r := &streamRig{t: t, store: t.TempDir(), port: freeport.Get(t), dir: t.TempDir()}
 	r.up()
-	nc, err := nats.Connect(r.server.ClientURL(), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
+	nc, err := nats.Connect(r.server.ClientURL(), nats.Timeout(hangs), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(nc.Close)
 	r.broker = &broker{url: r.server.ClientURL(), nc: nc}
-	if r.js, err = jetstream.New(nc); err != nil {
+	if r.js, err = jetstream.New(nc, jetstream.WithDefaultTimeout(hangs)); err != nil {
 		t.Fatal(err)
 	}
 	r.cfg = Config{Dir: r.dir, Delivery: DeliveryStream, FSync: "10ms", Handlers: []string{"json://" + r.dir + "/app.jsonl"}}
@@ -61,7 +61,7 @@ func (r *streamRig) up() {
 	if !s.ReadyForConnections(time.Minute) {
 		r.t.Fatal("the server does not get ready")
 	}
-	r.server, r.port = s, s.Addr().(*net.TCPAddr).Port
+	r.server = s
 }
 
 func (r *streamRig) down() {
@@ -84,10 +84,11 @@ func (r *streamRig) make(config jetstream.StreamConfig) (err error) {
 	return err
 }
 
-// put stores a message and returns its seq in the stream.
+// put stores a message, once, and returns its seq in the stream. While a broker restarts or a stream is made anew, a request may be
+// lost, or only its answer.
 func (r *streamRig) put(subject, header string, payload []byte) uint64 {
 	r.t.Helper()
-	m := &nats.Msg{Subject: subject, Data: payload, Header: nats.Header{}}
+	m := &nats.Msg{Subject: subject, Data: payload, Header: nats.Header{jetstream.MsgIDHeader: {record.NewRun()}}}
 	if header != "" {
 		m.Header[record.HeaderName] = []string{header}
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/logbraid/logbraid/tests/freeport"
 	"github.com/logbraid/logbraid/tests/harness"
 )
 
@@ -59,7 +60,7 @@ func rolesEnv(more ...string) harness.Option {
 func startRoles(t *testing.T, config string, options ...harness.Option) *harness.Broker {
 	t.Helper()
 	return harness.StartBroker(t, harness.BrokerSpec{Args: []string{
-		"-c", shipped(config), "-m", fmt.Sprint(harness.FreePort(t)),
+		"-c", shipped(config), "-m", fmt.Sprint(freeport.Get(t)),
 	}}, append([]harness.Option{rolesEnv("STORE_DIR=" + t.TempDir())}, options...)...)
 }
 

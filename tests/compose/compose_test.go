@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/logbraid/logbraid/tests/checker"
+	"github.com/logbraid/logbraid/tests/freeport"
 	"github.com/logbraid/logbraid/tests/harness"
 )
 
@@ -40,11 +41,11 @@ func TestCompose(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	port := harness.FreePort(t)
+	port := freeport.Get(t)
 	p := &project{
 		t: t, name: fmt.Sprintf("lbtest%08x", rand.Uint32()), compose: command, ledgers: t.TempDir(),
 		env: []string{
-			fmt.Sprintf("NATS_PORT=%d", port), fmt.Sprintf("METRICS_PORT=%d", harness.FreePort(t)),
+			fmt.Sprintf("NATS_PORT=%d", port), fmt.Sprintf("METRICS_PORT=%d", freeport.Get(t)),
 			"TRIALS_PAUSE=5ms", "LOGBRAID_DELIVERY=" + *delivery,
 			// The builder of the engine itself: it is always there, and asks no registry for what has a name here.
 			"DOCKER_BUILDKIT=0", "COMPOSE_DOCKER_CLI_BUILD=0",

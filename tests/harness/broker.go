@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/logbraid/logbraid/tests/freeport"
 )
 
 // A BrokerSpec describes an external nats-server process.
@@ -31,7 +33,7 @@ type Broker struct {
 func StartBroker(t T, spec BrokerSpec, options ...Option) *Broker {
 	t.Helper()
 	if spec.Port == 0 {
-		spec.Port = FreePort(t)
+		spec.Port = freeport.Get(t)
 	}
 	p := Start(t, with(Command{Name: "nats-server", Role: "broker", Spec: spec}, options))
 	p.Ready(nil)
