@@ -140,6 +140,11 @@ func (c *Collector) Reopen(ctx context.Context) error {
 
 // request has the writer do something between two groups.
 func (c *Collector) request(ctx context.Context, do func(*logfile.Store) error) error {
+	select {
+	case <-c.closed:
+		return ErrClosed // though the writer may be on its way still, where Close had no time left
+	default:
+	}
 	r := request{do: do, done: make(chan error, 1)}
 	select {
 	case c.writer.requests <- r:
@@ -179,16 +184,17 @@ func (c *Collector) close(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	unwritten := &UnwrittenError{Cause: ctx.Err()}
-	unwritten.Messages, unwritten.Foreign = w.unwritten()
 	if _, stalled := w.flight.stall(); stalled != nil {
 		unwritten.Cause = stalled
 	}
 	c.abort()
 	select {
 	case <-w.ended:
+		unwritten.Messages, unwritten.Foreign = w.unwritten() // now nothing is between the queue and a group any more
 		return errors.Join(unwritten, c.release(ctx))
 	case <-time.After(abortWait):
 	}
+	unwritten.Messages, unwritten.Foreign = w.unwritten()
 	// A writer that hangs in the kernel keeps the files, and with them the lock, until it comes back: nobody
 	// else may write while it still might.
 	go func() {

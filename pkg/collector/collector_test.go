@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -20,6 +19,7 @@ import (
 	"github.com/logbraid/logbraid/internal/logfile"
 	"github.com/logbraid/logbraid/internal/natsconn"
 	"github.com/logbraid/logbraid/pkg/record"
+	"github.com/logbraid/logbraid/tests/freeport"
 )
 
 func TestFromPublisherToFile(t *testing.T) {
@@ -148,11 +148,8 @@ func TestOneCollectorPerDirectory(t *testing.T) {
 
 // A collector may come before its broker, and outlive it.
 func TestBrokerComesAndGoes(t *testing.T) {
-	first := newServer(t, -1)
-	url, port := first.ClientURL(), first.Addr().(*net.TCPAddr).Port
-	first.Shutdown()
-	first.WaitForShutdown()
-
+	port := freeport.Get(t)
+	url := fmt.Sprintf("nats://127.0.0.1:%d", port)
 	type result struct {
 		c   *Collector
 		err error
@@ -183,6 +180,44 @@ func TestBrokerComesAndGoes(t *testing.T) {
 	closeNow(t, got.c) // without a broker
 	if text := (&rig{t: t, dir: dir}).read("app.jsonl"); ofRun(text, p.id.Run) != p.text(1) {
 		t.Errorf("file:\n%s", text)
+	}
+}
+
+// A broker that goes while Close asks it for the last answers does not hold Close up: nobody is to answer any more.
+func TestRoundTripEndsWithTheConnection(t *testing.T) {
+	s := newServer(t, -1)
+	nc, err := nats.Connect(s.ClientURL(), nats.Timeout(hangs), nats.MaxReconnects(-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	d := &direct{nc: nc}
+	ctx, cancel := context.WithTimeout(t.Context(), hangs)
+	defer cancel()
+	under := false
+	trip := func(ctx context.Context) error {
+		under = true
+		s.Shutdown()
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	if err := d.whileConnected(ctx, trip); err != nil || !under {
+		t.Errorf("begun: %v, error: %v", under, err)
+	}
+	under = false
+	if err := d.whileConnected(ctx, trip); err != nil || under {
+		t.Errorf("without a broker: begun: %v, error: %v", under, err)
+	}
+}
+
+// A writer that hung in the kernel when Close gave up on it may come back: it gets no work any more.
+func TestNothingIsAskedAfterClose(t *testing.T) {
+	c := &Collector{closed: make(chan struct{}), writer: &writer{requests: make(chan request, 1), ended: make(chan struct{})}}
+	close(c.closed)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.Rotate(ctx); !errors.Is(err, ErrClosed) || len(c.writer.requests) > 0 {
+		t.Errorf("rotate: %v, %d requests", err, len(c.writer.requests))
 	}
 }
 

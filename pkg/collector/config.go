@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/sirupsen/logrus"
 
 	"github.com/logbraid/logbraid/internal/logfile"
@@ -70,7 +71,8 @@ type Config struct {
 	// empty (https://no-color.org).
 	NoColor bool
 
-	fs logfile.FS // nil: the operating system's; tests make it fail
+	fs logfile.FS                                    // nil: the operating system's; tests make it fail
+	js func(jetstream.JetStream) jetstream.JetStream // nil: as it is; tests come between two questions to the broker
 }
 
 // What problems are named after: where a program's user gives the value.

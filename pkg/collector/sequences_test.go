@@ -367,6 +367,7 @@ func (s *sequence) finish() {
 		w.log(1, record.Info, "l", "the last")
 	}
 	for round := 0; ; round++ {
+		s.mend() // of a sync that failed by itself before the disk was mended, the writer hears now
 		s.turn()
 		open := 0
 		for _, w := range s.workers {

@@ -128,11 +128,9 @@ func (d *direct) stop(ctx context.Context) error {
 	// Drain tells the server to send no more; after the round trip nothing is on its way; and behind the
 	// barrier the callback has seen all that came. Drain alone would prove nothing.
 	_ = d.sub.Drain()
-	if d.nc.IsConnected() {
-		// Without a server nothing is on its way, and if it goes now, publishers send again.
-		if err := d.roundTrip(ctx); err != nil && ctx.Err() != nil {
-			return fmt.Errorf("unsubscribe: %w", err)
-		}
+	// Without a server nothing is on its way, and if it goes now, publishers send again.
+	if err := d.whileConnected(ctx, d.roundTrip); err != nil {
+		return fmt.Errorf("unsubscribe: %w", err)
 	}
 	delivered := make(chan struct{})
 	if err := d.nc.Barrier(func() { close(delivered) }); err != nil {
@@ -149,11 +147,31 @@ func (d *direct) stop(ctx context.Context) error {
 
 // flush is in vain without a server, and harmless: answers that get lost are given again.
 func (d *direct) flush(ctx context.Context) error {
+	if err := d.whileConnected(ctx, d.roundTrip); err != nil {
+		return fmt.Errorf("send answers: %w", err)
+	}
+	return nil
+}
+
+// whileConnected gives up a round trip when the connection is lost: nats.go has it wait for the next connection where the loss comes
+// between the question whether there is one and the round trip's own ping. The only error is that ctx has ended.
+func (d *direct) whileConnected(ctx context.Context, trip func(context.Context) error) error {
+	lost := d.nc.StatusChanged(nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
+	defer d.nc.RemoveStatusListener(lost)
 	if !d.nc.IsConnected() {
 		return nil
 	}
-	if err := d.roundTrip(ctx); err != nil && ctx.Err() != nil {
-		return fmt.Errorf("send answers: %w", err)
+	under, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-lost:
+			cancel()
+		case <-under.Done():
+		}
+	}()
+	if err := trip(under); err != nil && ctx.Err() != nil {
+		return err
 	}
 	return nil
 }

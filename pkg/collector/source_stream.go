@@ -82,6 +82,9 @@ func newStream(p *plan, nc *nats.Conn, w *writer) (*stream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)
 	}
+	if p.js != nil {
+		js = p.js(js)
+	}
 	return &stream{
 		nc: nc, detour: p.NATS.Detour, js: js, config: streamConfig(p), prefix: p.Prefix, keep: p.keep,
 		notes: w.notes, log: w.log, synced: w.store.Synced, hasten: w.store.Hasten,

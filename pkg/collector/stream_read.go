@@ -59,6 +59,9 @@ func (s *stream) run(ctx context.Context) {
 	}
 }
 
+// errReplaced is why nothing is read of a stream that is not the one that was looked at.
+var errReplaced = errors.New("the stream was made anew meanwhile")
+
 // errOrder is what an ordered consumer begins again for.
 var errOrder = errors.New("messages are missing between the broker and us")
 
@@ -84,6 +87,13 @@ func (s *stream) read(ctx context.Context) (bool, error) {
 		return false, askError("read stream "+s.config.Name, err)
 	}
 	defer s.forget(c.CachedInfo().Name)
+	// The consumer goes away with its stream. But it may be of one that was made since we looked; that has to be looked at first.
+	switch now, err := s.js.Stream(asking, s.config.Name); {
+	case err != nil:
+		return false, askError("find stream "+s.config.Name, err)
+	case !now.CachedInfo().Created.Equal(from.created):
+		return false, errReplaced
+	}
 	messages, err := c.Messages(
 		jetstream.PullMaxMessagesWithBytesLimit(prefetchMessages, max(prefetchBytes, 2*int(s.nc.MaxPayload()))),
 		jetstream.PullHeartbeat(heartbeat), jetstream.PullExpiry(30*time.Second),
