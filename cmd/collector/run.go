@@ -54,8 +54,11 @@ const samePress = 300 * time.Millisecond
 //	signals ──> run ──> Start, Reopen, Close of the collector
 //	reopen  <── run     one goroutine: SIGHUPs while one is under way become one
 func (p *program) run(ctx context.Context, stdout, stderr io.Writer) error {
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	// What does not fit into its channel is thrown away: so that no SIGHUPs ever crowd out a signal to end, they have one of their own,
+	// where one stands for all.
+	signals, hangups := make(chan os.Signal, 16), make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(hangups, syscall.SIGHUP)
 	// For good: all is said when this returns, and one more signal must not turn the exit code into a death.
 	// A reader of our standard output that goes away must not take the log with
 	// it: the console handler gets an error instead.
@@ -95,7 +98,7 @@ func (p *program) run(ctx context.Context, stdout, stderr io.Writer) error {
 	log.Info("collecting", "subjects", p.Prefix+".>", "dir", p.Dir, "handlers", p.cfg.Handlers, "pid", os.Getpid())
 
 	if !interrupted {
-		serve(ctx, c, signals, log)
+		serve(ctx, c, signals, hangups, log)
 	}
 	first := time.Now()
 	fmt.Fprintln(stderr, "collector: stopping: writing what has arrived (interrupt again to quit at once)")
@@ -107,8 +110,8 @@ func (p *program) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}()
 	for {
 		select {
-		case sig := <-signals:
-			if sig == syscall.SIGHUP || time.Since(first) < samePress {
+		case <-signals:
+			if time.Since(first) < samePress {
 				continue
 			}
 			return errors.New("quit without waiting; what was not acknowledged, publishers will send again")
@@ -139,11 +142,9 @@ func start(ctx context.Context, cfg collector.Config, signals <-chan os.Signal) 
 	}()
 	for {
 		select {
-		case sig := <-signals:
-			if sig != syscall.SIGHUP {
-				interrupted = true
-				cancel()
-			}
+		case <-signals:
+			interrupted = true
+			cancel()
 		case r := <-started:
 			if r.err != nil && interrupted {
 				r.err = fmt.Errorf("interrupted while starting: %w", r.err)
@@ -154,7 +155,7 @@ func start(ctx context.Context, cfg collector.Config, signals <-chan os.Signal) 
 }
 
 // serve returns at the first signal to end, or when ctx does.
-func serve(ctx context.Context, c *collector.Collector, signals <-chan os.Signal, log *slog.Logger) {
+func serve(ctx context.Context, c *collector.Collector, signals, hangups <-chan os.Signal, log *slog.Logger) {
 	ctx, cancel := context.WithCancel(ctx)
 	reopen, done := make(chan struct{}, 1), make(chan struct{})
 	go func() {
@@ -170,10 +171,9 @@ func serve(ctx context.Context, c *collector.Collector, signals <-chan os.Signal
 	defer func() { cancel(); close(reopen); <-done }()
 	for {
 		select {
-		case sig := <-signals:
-			if sig != syscall.SIGHUP {
-				return
-			}
+		case <-signals:
+			return
+		case <-hangups:
 			select {
 			case reopen <- struct{}{}:
 			default: // one is waiting already

@@ -260,7 +260,7 @@ func TestHealthcheck(t *testing.T) {
 
 func TestStats(t *testing.T) {
 	p, broker, dir := collecting(t, nil, "--metrics", "0")
-	pub, err := publisher.New(publisher.Config{App: "etl", Worker: "w1", Conn: publisher.Connection{URL: broker.URL}})
+	pub, err := publisher.New(publisher.Config{App: "etl", Worker: "w1", Conn: publisher.Connection{URL: broker.URL}, CloseTimeout: harness.Guard})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,12 +7,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/logbraid/logbraid/internal/ring"
 )
@@ -20,16 +17,18 @@ import (
 // A main job's worker is killed: what it had said is in the log, and the table
 // knows how much that was.
 func TestKilledWorker(t *testing.T) {
-	dir, tree := t.TempDir(), t.TempDir()
-	for i := range 2000 {
-		text := "package p\n" + strings.Repeat("func f() {}\n", 100)
-		if err := os.WriteFile(filepath.Join(tree, fmt.Sprintf("f%04d.go", i)), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+	if !ring.Supported {
+		t.Skip("no buffer files on this system")
 	}
+	const files, decls = 1000, 100
+	dir, tree := t.TempDir(), longTree(t, files, decls)
 	p := startProgram(t, dir, append(onConsole, "--input", tree, "-n", "2")...)
-	p.says(&p.err, "[w2] parsed")
-	pid := childNamed(t, p.cmd.Process.Pid, "w2") // the other may not have said anything yet
+	var pid int
+	p.until("w2 to have logged", func() bool {
+		w2 := workersIn(dir)["w2"]
+		pid = w2.pid
+		return w2.logged > 0
+	})
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -61,46 +60,24 @@ func TestKilledMaster(t *testing.T) {
 	if !ring.Supported {
 		t.Skip("no buffer files on this system")
 	}
-	const files, decls = 600, 100
-	dir, tree := t.TempDir(), t.TempDir()
-	for i := range files {
-		text := "package p\n" + strings.Repeat("func f() {}\n", decls)
-		if err := os.WriteFile(filepath.Join(tree, fmt.Sprintf("f%04d.go", i)), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	const files, decls = 600, 100 // what a worker logs of it fits into its buffer
+	dir, tree := t.TempDir(), longTree(t, files, decls)
 	p := startProgram(t, dir, append(onConsole, "--input", tree, "--close-timeout", "100ms")...)
+	// A worker that is not started when the master dies never is.
+	workers := map[string]int{}
+	p.until("four workers", func() bool {
+		for name, w := range workersIn(dir) {
+			workers[name] = w.pid
+		}
+		return len(workers) == 4
+	})
 	p.says(&p.err, " parsed")
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	deadline := time.After(guard)
-	// On a busy machine the first worker has logged, or has even ended, before the last is started, which it would
-	// then never be.
-	var workers []int
-	for len(workers) < 4 {
-		for _, pid := range childrenOf(t, p.cmd.Process.Pid) {
-			if !slices.Contains(workers, pid) {
-				workers = append(workers, pid)
-			}
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatalf("%d workers are started, not 4", len(workers))
-		}
-	}
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	<-p.ended
-	for _, pid := range workers {
-		for alive(pid) {
-			select {
-			case <-tick.C:
-			case <-deadline:
-				t.Fatalf("worker %d does not end", pid)
-			}
-		}
+	for name, pid := range workers {
+		p.until(name+" to end", func() bool { return !alive(pid) })
 	}
 
 	code, stdout, stderr := run(t, dir, "--json", "--", "true")
@@ -135,43 +112,32 @@ func alive(pid int) bool {
 	return !strings.HasPrefix(rest, "Z")
 }
 
-// childrenOf are the ids of a process's children.
-func childrenOf(t *testing.T, parent int) (pids []int) {
+// longTree is a tree for a job of some seconds: there is more to parse in it than to log.
+func longTree(t *testing.T, files, decls int) string {
 	t.Helper()
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil || len(stats) == 0 {
-		t.Skip("no /proc on this system")
-	}
-	for _, path := range stats {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			continue // gone
-		}
-		// pid (name) state ppid ...
-		_, rest, _ := strings.Cut(string(text), ") ")
-		if f := strings.Fields(rest); len(f) > 1 && f[1] == strconv.Itoa(parent) {
-			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			pids = append(pids, pid)
+	tree := t.TempDir()
+	text := "package p\n" + strings.Repeat("func f() { "+strings.Repeat("x = f(x, y) + 1; ", 20)+"}\n", decls)
+	for i := range files {
+		if err := os.WriteFile(filepath.Join(tree, fmt.Sprintf("f%04d.go", i)), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if len(pids) == 0 {
-		t.Fatal("no child is found")
-	}
-	return pids
+	return tree
 }
 
-// childNamed is the child that is this worker.
-func childNamed(t *testing.T, parent int, worker string) int {
-	t.Helper()
-	for _, pid := range childrenOf(t, parent) {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
-		if err == nil && slices.Contains(strings.Split(string(text), "\x00"), "LOGBRAID_WORKER="+worker) {
-			return pid
+type livingWorker struct {
+	pid    int
+	logged uint64
+}
+
+// workersIn tells of the workers that have a buffer now, by their names.
+func workersIn(dir string) map[string]livingWorker {
+	workers := map[string]livingWorker{}
+	names, _ := filepath.Glob(filepath.Join(dir, "logs", ".logbraid", "buffer", "*"+ring.Suffix))
+	for _, name := range names {
+		if info, stats, err := ring.Glance(name); err == nil { // otherwise it has gone away
+			workers[info.Identity.Worker] = livingWorker{info.PID, stats.Admitted}
 		}
 	}
-	t.Fatalf("no child is worker %s", worker)
-	return 0
+	return workers
 }

@@ -211,7 +211,7 @@ func TestReportIntoClosedPipe(t *testing.T) {
 	}
 	_ = r.Close()
 	cmd := exec.Command(self, "--", "echo", "hello")
-	cmd.Dir, cmd.Env, cmd.Stdout = dir, append(os.Environ(), "EMBEDDED_TEST_ROLE=program"), w
+	cmd.Dir, cmd.Env, cmd.Stdout = dir, programEnv(), w
 	err = cmd.Run()
 	_ = w.Close()
 	if cmd.ProcessState.ExitCode() != exitFailure {

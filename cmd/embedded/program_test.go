@@ -97,9 +97,7 @@ func startProgram(t *testing.T, dir string, args ...string) *program {
 	p := &program{t: t, cmd: exec.Command(self, args...), ended: make(chan struct{})}
 	p.out.change, p.err.change = make(chan struct{}), make(chan struct{})
 	p.cmd.Dir = dir
-	// How long the program waits for its workers is a matter of the tests that are
-	// about it; for all others a slow machine must not decide.
-	p.cmd.Env = append(os.Environ(), "EMBEDDED_TEST_ROLE=program", "LOGBRAID_CLOSE_TIMEOUT=5m", "LOGBRAID_BLOCK_TIMEOUT=5m")
+	p.cmd.Env = programEnv()
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -119,6 +117,12 @@ func startProgram(t *testing.T, dir string, args ...string) *program {
 		<-p.ended
 	})
 	return p
+}
+
+// programEnv makes this test binary the program. How long that waits for its workers is a matter of the tests that are
+// about it; for all others a slow machine must not decide.
+func programEnv() []string {
+	return append(os.Environ(), "EMBEDDED_TEST_ROLE=program", "LOGBRAID_CLOSE_TIMEOUT=5m", "LOGBRAID_BLOCK_TIMEOUT=5m")
 }
 
 func within(done <-chan struct{}, d time.Duration) bool {
@@ -145,6 +149,20 @@ func (p *program) signal(sig os.Signal) {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(sig); err != nil {
 		p.t.Fatal(err)
+	}
+}
+
+// until waits for what can only be looked at; what completes "waited in vain for".
+func (p *program) until(what string, ok func() bool) {
+	p.t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(guard); !ok(); {
+		select {
+		case <-tick.C:
+		case <-limit:
+			p.t.Fatalf("waited in vain for %s; stderr:\n%s", what, p.err.String())
+		}
 	}
 }
 

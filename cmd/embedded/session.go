@@ -214,7 +214,6 @@ func (s *session) await(m *member) {
 		s.log.Error("await worker", "worker", m.name, "error", err)
 	}
 	m.state, m.took = st, time.Since(m.child.Began)
-	s.master.Exited(m.name, st)
 	if code := child.ExitCode(st); code != 0 {
 		s.mu.Lock()
 		if s.first == 0 {
@@ -222,6 +221,7 @@ func (s *session) await(m *member) {
 		}
 		s.mu.Unlock()
 	}
+	s.master.Exited(m.name, st)
 }
 
 // tell reports, and decides on the exit code.

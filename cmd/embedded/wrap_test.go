@@ -94,10 +94,10 @@ func TestExitCodesOfCommands(t *testing.T) {
 	}{
 		"well":    {[]string{"--", "true"}, 0},
 		"its own": {[]string{"--", "sh", "-c", "exit 7"}, 7},
-		// The second ends when the third has been seen to be gone.
+		// The second ends when the log has it that the third has.
 		"the first": {[]string{"-n", "3", "--", "sh", "-c", `case $LOGBRAID_WORKER in w1) exit 0;;
-			w2) until [ -s third ]; do sleep 0.05; done; while kill -0 $(cat third) 2>/dev/null; do sleep 0.05; done; sleep 0.5; exit 8;;
-			w3) echo $$ >third.new; mv third.new third; exit 9;; esac`}, 9},
+			w2) until grep -qs '"exit_status":9' logs/app.jsonl; do sleep 0.05; done; exit 8;;
+			w3) exit 9;; esac`}, 9},
 		"not found":       {[]string{"--", "no-such-command"}, 127},
 		"not executable":  {[]string{"--", script}, 126},
 		"nothing":         {[]string{"--"}, exitUsage},
@@ -147,7 +147,7 @@ sys.stderr.write("a complaint\n")
 try:
     {}["missing"]
 except KeyError:
-    traceback.print_exc()
+    sys.stderr.write(traceback.format_exc())  # at once: a pause in between may end it
 sys.stdout.write("no newline")
 `), 0o644); err != nil {
 		t.Fatal(err)
@@ -224,7 +224,7 @@ func TestStandardInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(self, "--", "cat")
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "EMBEDDED_TEST_ROLE=program")
+	cmd.Dir, cmd.Env = dir, programEnv()
 	cmd.Stdin = strings.NewReader("one\ntwo\n")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/logbraid/logbraid/pkg/record"
+	"github.com/logbraid/logbraid/tests/freeport"
 )
 
 // gate is a broker with its auth, and no collector.
@@ -82,11 +83,12 @@ func await(t *testing.T, ch <-chan error, want error) {
 
 func TestWorkerIsHeardOnItsOwnSubjectOnly(t *testing.T) {
 	g := newGate(t)
-	sub, err := g.master().SubscribeSync("logs.>")
+	master := g.master()
+	sub, err := master.SubscribeSync("logs.>")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := g.master().Flush(); err != nil {
+	if err := master.Flush(); err != nil {
 		t.Fatal(err)
 	}
 
@@ -262,7 +264,7 @@ func TestTokenFileIsPrivateAndKept(t *testing.T) {
 
 func TestBrokerPort(t *testing.T) {
 	a := newAuth(t.TempDir(), "logs", "etl")
-	first, err := startBroker(0, true, a, nil)
+	first, err := startBroker(freeport.Get(t), true, a, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/logbraid/logbraid/internal/ring"
 	"github.com/logbraid/logbraid/pkg/publisher"
 	"github.com/logbraid/logbraid/pkg/record"
+	"github.com/logbraid/logbraid/tests/freeport"
 )
 
 func TestRecordsOfManyWorkers(t *testing.T) {
@@ -85,7 +86,7 @@ func TestRecordsOfManyWorkers(t *testing.T) {
 
 func TestRestartTakesUpPortTokensAndWorkers(t *testing.T) {
 	dir := t.TempDir()
-	first := start(t, testConfig(dir))
+	first := start(t, restartable(t, testConfig(dir)))
 	url, env := first.URL(), first.WorkerEnv("w1")
 	pub := remote(t, first, "w1")
 	pub.Named("x").Info("before")
@@ -161,7 +162,7 @@ func TestWorkerOutlivesItsMaster(t *testing.T) {
 // find the new one in the address file.
 func TestWorkersFollowToAnotherPort(t *testing.T) {
 	dir := t.TempDir()
-	first := start(t, testConfig(dir))
+	first := start(t, restartable(t, testConfig(dir)))
 	pub := remote(t, first, "w1")
 	pub.Named("x").Info("before")
 	if err := pub.Flush(bounded(t)); err != nil {
@@ -246,7 +247,7 @@ func TestSecondStartNamesTheFirst(t *testing.T) {
 // own, notices nothing.
 func TestKilledMaster(t *testing.T) {
 	dir := t.TempDir()
-	first := startRole(t, "master", "EMBEDDED_TEST_DIR="+dir)
+	first := startRole(t, "master", "EMBEDDED_TEST_DIR="+dir, fmt.Sprint("EMBEDDED_TEST_PORT=", freeport.Get(t)))
 	url := first.line()
 	// The worker's environment is what the first master would have given.
 	token := newAuth(stateOf(dir).tokens(), "logs", "etl")

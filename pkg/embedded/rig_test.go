@@ -10,12 +10,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/logbraid/logbraid/internal/natsconn"
 	"github.com/logbraid/logbraid/pkg/publisher"
+	"github.com/logbraid/logbraid/tests/freeport"
 )
 
 // TestMain makes this binary the other processes that some tests need.
@@ -24,15 +26,16 @@ func TestMain(m *testing.M) {
 	case "":
 		os.Exit(m.Run())
 	case "master":
-		roleMaster(os.Getenv("EMBEDDED_TEST_DIR"))
+		port, _ := strconv.Atoi(os.Getenv("EMBEDDED_TEST_PORT"))
+		roleMaster(os.Getenv("EMBEDDED_TEST_DIR"), port)
 	default:
 		roleWorker(role)
 	}
 }
 
 // roleMaster runs a master until it is killed or its standard input ends.
-func roleMaster(dir string) {
-	m, err := Start(context.Background(), Config{Dir: dir, App: "etl", Handlers: []string{"json://" + dir + "/app.jsonl"}})
+func roleMaster(dir string, port int) {
+	m, err := Start(context.Background(), Config{Dir: dir, Port: port, App: "etl", Handlers: []string{"json://" + dir + "/app.jsonl"}})
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
@@ -125,6 +128,13 @@ func testConfig(dir string) Config {
 	return Config{Dir: dir, App: "etl", Handlers: []string{"json://" + filepath.ToSlash(dir) + "/app.jsonl"}}
 }
 
+// restartable gives the broker a port that nobody else gets while it is down.
+func restartable(t *testing.T, cfg Config) Config {
+	t.Helper()
+	cfg.Port = freeport.Get(t)
+	return cfg
+}
+
 func start(t *testing.T, cfg Config) *Master {
 	t.Helper()
 	m, err := Start(context.Background(), cfg)
@@ -191,10 +201,20 @@ type entry struct {
 
 func readLog(t *testing.T, dir string) []entry {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(dir, "app.jsonl"))
+	return parseLog(t, readFile(t, filepath.Join(dir, "app.jsonl")))
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return text
+}
+
+func parseLog(t *testing.T, text []byte) []entry {
+	t.Helper()
 	var all []entry
 	next := map[string]uint64{}
 	for _, line := range bytes.SplitAfter(text, []byte("\n")) {
@@ -220,7 +240,9 @@ func eventually(t *testing.T, dir string, want func([]entry) bool) []entry {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		all := readLog(t, dir)
+		text := readFile(t, filepath.Join(dir, "app.jsonl"))
+		// While the collector writes, a line may be there in part.
+		all := parseLog(t, text[:bytes.LastIndexByte(text, '\n')+1])
 		if want(all) {
 			return all
 		}

@@ -33,6 +33,7 @@ func streamWorker(t *testing.T, m *Master, name string) *publisher.Publisher {
 		t.Fatal(err)
 	}
 	cfg.Buffer, cfg.MaxRecord, cfg.NoCrashOutput = 1<<20, 0, true
+	cfg.BlockTimeout = guard
 	p, err := publisher.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +55,7 @@ func said(t *testing.T, dir, worker string) []string {
 // is in the log.
 func TestStreamMaster(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "logs")
-	first := start(t, streamed(dir))
+	first := start(t, restartable(t, streamed(dir)))
 	if st, err := os.Stat(dir); err != nil || st.Mode().Perm() != 0o750 {
 		t.Errorf("log directory: %v, %v", st, err)
 	}
@@ -110,7 +111,7 @@ func TestStreamWorkerCannotTouchJetStream(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc, err := nats.Connect(m.URL(), nats.Token(strings.TrimSpace(string(token))), nats.CustomInboxPrefix(env["LOGBRAID_NATS_INBOX"]))
+	nc, err := nats.Connect(m.URL(), nats.Timeout(guard), nats.Token(strings.TrimSpace(string(token))), nats.CustomInboxPrefix(env["LOGBRAID_NATS_INBOX"]))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"sync"
@@ -19,7 +20,8 @@ import (
 type capture struct {
 	mu    sync.Mutex
 	lines [][]byte
-	held  chan struct{} // nil, or closed when the subscriber may begin
+	last  map[string]uint64 // seq, by run
+	held  chan struct{}     // nil, or closed when the subscriber may begin
 }
 
 // newCapture starts a publisher with a capture behind it.
@@ -37,7 +39,7 @@ func newCapture(t testing.TB, cfg Config) (*Publisher, *capture) {
 	}
 	t.Cleanup(nc.Close)
 
-	c := &capture{}
+	c := &capture{last: map[string]uint64{}}
 	if _, err := nc.Subscribe("logs.>", c.take); err != nil {
 		t.Fatal(err)
 	}
@@ -45,6 +47,7 @@ func newCapture(t testing.TB, cfg Config) (*Publisher, *capture) {
 		t.Fatal(err)
 	}
 	cfg.Conn.InProcess = s
+	cfg.CloseTimeout = cmp.Or(cfg.CloseTimeout, 2*time.Minute)
 	if cfg.App == "" {
 		cfg.App, cfg.Worker = "etl", "w1"
 	}
@@ -69,20 +72,25 @@ func (c *capture) take(m *nats.Msg) {
 	}
 	c.mu.Lock()
 	for line := range bytes.Lines(m.Data) {
-		c.lines = append(c.lines, bytes.Clone(line))
+		// On a slow machine a batch comes again before its answer has arrived.
+		if tail, ok := record.ScanTail(line); !ok || tail.Seq > c.last[b.Run] {
+			c.lines, c.last[b.Run] = append(c.lines, bytes.Clone(line)), tail.Seq
+		}
 	}
 	c.mu.Unlock()
 	_ = m.Respond(record.AppendAck(nil, record.Ack{Kind: record.AckCommitted, Run: b.Run, Seq: b.Last}))
 }
 
-// hold keeps the subscriber from taking anything until release is called, which happens by itself
-// after d: what has arrived then, somebody has waited for.
-func (c *capture) hold(d time.Duration) {
+// hold keeps the subscriber from taking anything for d: what has arrived then, somebody has waited for.
+func (c *capture) hold(d time.Duration) { time.AfterFunc(d, c.holdUntil()) }
+
+// holdUntil keeps the subscriber from taking anything until release is called.
+func (c *capture) holdUntil() (release func()) {
 	held := make(chan struct{})
-	time.AfterFunc(d, func() { close(held) })
 	c.mu.Lock()
 	c.held = held
 	c.mu.Unlock()
+	return func() { close(held) }
 }
 
 // arrived returns the records that are here now, decoded by encoding/json.

@@ -2,8 +2,8 @@ package publisher_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/logbraid/logbraid/pkg/publisher"
 	"github.com/logbraid/logbraid/pkg/record"
+	"github.com/logbraid/logbraid/tests/freeport"
 )
 
 // limit is how long a test waits for what must happen: a guard against hanging, which no slow machine may reach.
@@ -32,7 +33,7 @@ type broker struct {
 
 func startBroker(t testing.TB) *broker {
 	t.Helper()
-	b := &broker{t: t, port: server.RANDOM_PORT}
+	b := &broker{t: t, port: freeport.Get(t)}
 	b.start()
 	t.Cleanup(func() { b.stop() })
 	return b
@@ -52,7 +53,6 @@ func (b *broker) start() {
 		b.t.Fatal("the broker does not start")
 	}
 	b.srv = srv
-	b.port = srv.Addr().(*net.TCPAddr).Port
 }
 
 func (b *broker) stop() {
@@ -197,12 +197,26 @@ func (c *fakeCollector) take(m *nats.Msg) {
 	}
 }
 
+// barrier returns when the collector has taken all that the broker has.
+func (c *fakeCollector) barrier() {
+	c.t.Helper()
+	taken := make(chan struct{})
+	if err := errors.Join(c.nc.FlushTimeout(limit), c.nc.Barrier(func() { close(taken) })); err != nil {
+		c.t.Fatal(err)
+	}
+	<-taken
+}
+
 // await waits until ok, which may look at everything.
 func (c *fakeCollector) await(what string, ok func() bool) {
 	c.t.Helper()
-	timer := time.AfterFunc(limit, c.changed.Broadcast)
-	defer timer.Stop()
 	end := time.Now().Add(limit)
+	timer := time.AfterFunc(limit, func() {
+		c.mu.Lock() // not between the look at the clock and the wait
+		defer c.mu.Unlock()
+		c.changed.Broadcast()
+	})
+	defer timer.Stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for !ok() {

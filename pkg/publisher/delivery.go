@@ -31,7 +31,7 @@ func (c *courier) deliver(p *parcel, sent, tries int, stop <-chan struct{}) (rec
 	defer c.timer.Stop()
 	d := delivery{
 		c: c, p: p, sent: sent, tries: tries,
-		lost:    backoff{first: cmp.Or(c.timeout, time.Second), most: 5 * time.Second},
+		lost:    backoff{first: cmp.Or(c.timeout, time.Second), most: max(c.timeout, 5*time.Second)},
 		refused: backoff{first: 10 * time.Millisecond, most: time.Second / 2},
 	}
 	for published := sent > 0; ; published = false {

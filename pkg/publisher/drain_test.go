@@ -163,6 +163,13 @@ func TestDrainers(t *testing.T) {
 	rest, _ := w.wait()
 	accepted = append(accepted, rest...)
 
+	// What the dead one had sent has arrived when the broker knows that it is gone.
+	for deadline := time.Now().Add(limit); b.srv.NumClients() > 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections, not the collector's alone", b.srv.NumClients())
+		}
+	}
+	c.barrier()
 	c.mu.Lock()
 	before := c.messages
 	c.mu.Unlock()

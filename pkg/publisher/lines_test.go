@@ -1,6 +1,7 @@
 package publisher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,8 +19,10 @@ import (
 	"github.com/logbraid/logbraid/pkg/record"
 )
 
+// lines takes no pause of this process, or of a child's, for the end of a trace.
 func lines(t *testing.T, p *Publisher, r io.Reader, o LinesOptions) {
 	t.Helper()
+	o.TraceWait = cmp.Or(o.TraceWait, 2*time.Minute)
 	if err := p.Lines(context.Background(), r, o); err != nil {
 		t.Fatal(err)
 	}

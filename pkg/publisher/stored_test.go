@@ -19,6 +19,7 @@ import (
 	"github.com/logbraid/logbraid/internal/ring"
 	"github.com/logbraid/logbraid/pkg/publisher"
 	"github.com/logbraid/logbraid/pkg/record"
+	"github.com/logbraid/logbraid/tests/freeport"
 )
 
 // storing is a broker with JetStream, with the means to look into its streams.
@@ -29,10 +30,10 @@ type storing struct {
 
 func startStoring(t *testing.T) *storing {
 	t.Helper()
-	b := &broker{t: t, port: -1, store: t.TempDir()}
+	b := &broker{t: t, port: freeport.Get(t), store: t.TempDir()}
 	b.start()
 	t.Cleanup(func() { b.stop() })
-	nc, err := nats.Connect(b.url(), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
+	nc, err := nats.Connect(b.url(), nats.Timeout(limit), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +223,7 @@ func TestStreamDrainCutsElsewhere(t *testing.T) {
 	p := orphan(t, dir, "w1", 10)
 	// The run had sent its first three records, and died before it heard of it.
 	batch, payload := p.batch(1, 3)
-	nc, err := nats.Connect(b.url())
+	nc, err := nats.Connect(b.url(), nats.Timeout(limit))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +258,7 @@ func TestStreamDrainCutsElsewhere(t *testing.T) {
 // A PubAck does not say whose it is. One that comes late must not count for the buffer that is drained next.
 func TestStreamLateAnswerOfAnotherBuffer(t *testing.T) {
 	b := startBroker(t)
-	nc, err := nats.Connect(b.url())
+	nc, err := nats.Connect(b.url(), nats.Timeout(limit))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,9 +268,13 @@ func TestStreamLateAnswerOfAnotherBuffer(t *testing.T) {
 	const stored = `{"stream":"LOGS","seq":1}`
 	var late []*nats.Msg
 	lost := true
+	var mu sync.Mutex
 	var took []string
 	done := make(chan struct{})
+	end := sync.OnceFunc(func() { close(done) })
 	sub, err := nc.Subscribe("logs.>", func(m *nats.Msg) {
+		mu.Lock()
+		defer mu.Unlock()
 		h, err := record.ParseBatch(m.Header.Get(record.HeaderName))
 		if err != nil {
 			t.Error(err)
@@ -288,7 +293,7 @@ func TestStreamLateAnswerOfAnotherBuffer(t *testing.T) {
 		took = append(took, fmt.Sprint(h.Run, h.First, h.End))
 		_ = m.Respond([]byte(stored))
 		if h.Run == second.id.Run && h.End {
-			close(done)
+			end()
 		}
 	})
 	if err != nil {
@@ -302,6 +307,8 @@ func TestStreamLateAnswerOfAnotherBuffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-done
+	mu.Lock()
+	defer mu.Unlock()
 	if want := fmt.Sprint(second.id.Run, 1, false); !slices.Contains(took, want) {
 		t.Errorf("the second buffer's records were given up: %v", took)
 	}

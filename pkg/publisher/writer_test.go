@@ -107,7 +107,7 @@ func TestWriterSyncWaitsForTheAcknowledgement(t *testing.T) {
 
 	p, c = newCapture(t, Config{CloseTimeout: time.Millisecond})
 	w = p.Writer(WriterOptions{})
-	c.hold(100 * time.Millisecond)
+	defer c.holdUntil()()
 	io.WriteString(w, "m\n")
 	var unacked *UnackedError
 	if err := w.Sync(); !errors.As(err, &unacked) || unacked.Records != 1 {
