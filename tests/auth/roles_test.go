@@ -186,15 +186,16 @@ func TestRolesEndToEnd(t *testing.T) {
 		harness.PlainEnv(broker.URL, "w1", user("w1", w1Password)...))
 	replica := harness.StartWorker(t, "4f1c", harness.WorkerSpec{Ledger: ledgers, Records: 2_000, Payload: 50},
 		harness.PlainEnv(broker.URL, "4f1c", append(user("worker", workerPassword), "LOGBRAID_APP=trials")...))
-	liar := harness.StartWorker(t, "w2", harness.WorkerSpec{Records: 10, CloseWait: time.Second},
+	liar := harness.StartWorker(t, "w2", harness.WorkerSpec{Records: 10, CloseWait: time.Second, Serve: true},
 		harness.PlainEnv(broker.URL, "w2", user("w1", w1Password)...))
 	deaf := harness.StartWorker(t, "w1 with another's inbox", harness.WorkerSpec{Serve: true},
 		harness.PlainEnv(broker.URL, "w1", append(user("w1", w1Password), "LOGBRAID_NATS_INBOX=_INBOX.w9")...))
 
-	if r := liar.Report(); r.Acked != 0 || r.Unacked != 10 {
+	says(t, liar.Process, `does not permit this user to publish to \"logs.etl.w2\": check the user's permissions, and LOGBRAID_APP, LOGBRAID_WORKER`)
+	liar.WaitLogged()
+	if r := liar.Finish(); r.Acked != 0 || r.Unacked != 10 {
 		t.Errorf("a worker under another's name: %d acknowledged, %d not", r.Acked, r.Unacked)
 	}
-	says(t, liar.Process, `does not permit this user to publish to \"logs.etl.w2\": check the user's permissions, and LOGBRAID_APP, LOGBRAID_WORKER`)
 	says(t, deaf.Process, `does not permit this user to subscribe to \"_INBOX.w9.`)
 	deaf.Finish()
 	for _, w := range []*harness.Worker{w1, replica} {

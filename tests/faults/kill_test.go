@@ -34,8 +34,8 @@ func workerKilled(t *testing.T, delivery string) {
 	other.WaitLogged()
 	other.Finish()
 	m.CatchUp()
-	for _, run := range m.Stats().Runs {
-		if run.Logged != run.Written || run.Lost+run.Dropped > 0 || !run.Ended {
+	for _, run := range harness.AllEnded(t, m.Stats).Runs {
+		if run.Logged != run.Written || run.Lost+run.Dropped > 0 {
 			t.Errorf("the collector counts %+v", run)
 		}
 	}

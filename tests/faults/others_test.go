@@ -4,9 +4,11 @@ package faults
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +115,8 @@ func copyTruncate(t *testing.T, delivery string) {
 		}
 	})
 	r.collector.CatchUp()
+	// Where nothing more was written behind the last truncation, only the look that comes once a second notices it.
+	harness.Until(t, "the collector to tell of the last truncation", func() bool { return tells(t, r, "shorter", "truncate", "emptied") })
 	r.collector.Stop()
 	accepted, err := checker.ReadLedgers(r.ledgers)
 	if err != nil {
@@ -133,7 +137,6 @@ func copyTruncate(t *testing.T, delivery string) {
 			}
 		}
 	}
-	told(t, r, "shorter", "truncate", "emptied")
 }
 
 // wholeLines cuts what follows the last newline.
@@ -148,25 +151,47 @@ func wholeLines(t *testing.T, path string) {
 	}
 }
 
-// told looks for a record of the collector's own that has one of the words in it.
+// told says that a record of the collector's own has one of the words in it.
 func told(t *testing.T, r *rig, words ...string) {
+	t.Helper()
+	if !tells(t, r, words...) {
+		t.Errorf("none of %q in what the collector says of itself:\n%s", words, strings.Join(own(t, r), ""))
+	}
+}
+
+// tells looks for a record of the collector's own that has one of the words in it.
+func tells(t *testing.T, r *rig, words ...string) bool {
+	t.Helper()
+	return slices.ContainsFunc(own(t, r), func(line string) bool {
+		return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(strings.ToLower(line), word) })
+	})
+}
+
+// own are the lines of the JSON log in which the collector speaks of itself.
+func own(t *testing.T, r *rig) []string {
 	t.Helper()
 	b, err := os.ReadFile(r.logs[0].Path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var own []string
+	var lines []string
 	for line := range strings.Lines(string(b)) {
 		if strings.Contains(line, `"logger":"logbraid"`) {
-			own = append(own, line)
-			for _, word := range words {
-				if strings.Contains(strings.ToLower(line), word) {
-					return
-				}
-			}
+			lines = append(lines, line)
 		}
 	}
-	t.Errorf("none of %q in what the collector says of itself:\n%s", words, strings.Join(own, ""))
+	return lines
+}
+
+// unseen does something to the log directory while the collector is stopped, which once a second looks at it: it finds all of it done.
+func (r *rig) unseen(deed func() error) {
+	r.t.Helper()
+	r.collector.Pause()
+	err := deed()
+	r.collector.Continue()
+	if err != nil {
+		r.t.Fatal(err)
+	}
 }
 
 // Row 24: the log directory is deleted under the collector. It stalls or makes it anew, and says so; it does not go on writing
@@ -188,9 +213,8 @@ func directoryDeleted(t *testing.T, delivery string) {
 		d.Files = []string{kept, d.Path}
 		logs = append(logs, d)
 	}
-	if err := os.RemoveAll(r.collector.Dir); err != nil {
-		t.Fatal(err)
-	}
+	// In a directory that is half deleted it would make a file anew, which is in the way, or is deleted as well with what was said in it.
+	r.unseen(func() error { return os.RemoveAll(r.collector.Dir) })
 	w.Log(2000)
 	for _, d := range r.logs {
 		there(t, d.Path)
@@ -210,12 +234,8 @@ func symbolicLink(t *testing.T, delivery string) {
 	r.written(w)
 	elsewhere := t.TempDir()
 	dir, moved := r.collector.Dir, r.collector.Dir+".moved"
-	if err := os.Rename(dir, moved); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(elsewhere, dir); err != nil {
-		t.Fatal(err)
-	}
+	// Where it finds nothing it would make a directory anew, which is in the way.
+	r.unseen(func() error { return errors.Join(os.Rename(dir, moved), os.Symlink(elsewhere, dir)) })
 	w.BeginLog(3000)
 	harness.Until(t, "the collector to notice", func() bool {
 		s := r.collector.Stats()
@@ -224,12 +244,7 @@ func symbolicLink(t *testing.T, delivery string) {
 	if entries, err := os.ReadDir(elsewhere); err != nil || len(entries) > 0 {
 		t.Errorf("the collector wrote through the link: %v, %v", entries, err)
 	}
-	if err := os.Remove(dir); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(moved, dir); err != nil {
-		t.Fatal(err)
-	}
+	r.unseen(func() error { return errors.Join(os.Remove(dir), os.Rename(moved, dir)) })
 	w.WaitLogged()
 	r.finish(w)
 	r.check()

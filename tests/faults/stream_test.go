@@ -25,7 +25,7 @@ const storeFailed = 10049
 // operator is a connection of somebody who may do everything.
 func operator(t *testing.T, r *rig) jetstream.JetStream {
 	t.Helper()
-	nc, err := nats.Connect(r.broker.URL)
+	nc, err := nats.Connect(r.broker.URL, nats.Timeout(harness.Guard))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,9 @@ func makeWreck(t *testing.T, delivery string) *wreck {
 	}
 	r := newRig(t, delivery, setup{broker: harness.BrokerSpec{Store: x.store}, collector: harness.CollectorSpec{Dir: x.logs}})
 	x.broker, x.ledgers = r.broker, r.ledgers
-	w := r.worker("w1", harness.WorkerSpec{Payload: 60}, "LOGBRAID_BUFFER=64KiB", "LOGBRAID_BUFFER_DIR="+x.buffer)
+	// Of each file a collector that starts compares what came with the last commit. That may be a single record, so each is longer, as
+	// JSON and as text, than TestFault14LogDamaged goes back from the end of a file.
+	w := r.worker("w1", harness.WorkerSpec{Payload: 400}, "LOGBRAID_BUFFER=64KiB", "LOGBRAID_BUFFER_DIR="+x.buffer)
 	for range 5 {
 		w.Log(20)
 		r.written(w)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -144,6 +145,19 @@ type CollectorStats struct {
 	collector.Stats        // without Stalled and Stream.Trouble: an error does not survive the way through JSON
 	StalledBy       string // the text of Stalled
 	StreamTrouble   string // the text of Stream.Trouble
+}
+
+// AllEnded waits until every run that a collector knows has ended, and returns the counters in which they have. When a dead worker's
+// buffer has been drained, the master tells of its death in a short run of its own, about a second later: between its record and its
+// end it is a run that has not ended.
+func AllEnded(t T, stats func() CollectorStats) CollectorStats {
+	t.Helper()
+	var s CollectorStats
+	Until(t, "all runs to have ended", func() bool {
+		s = stats()
+		return !slices.ContainsFunc(s.Runs, func(run collector.RunStats) bool { return !run.Ended })
+	})
+	return s
 }
 
 func plainStats(s collector.Stats) CollectorStats {

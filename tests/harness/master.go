@@ -20,6 +20,7 @@ type MasterSpec struct {
 	FSync    string
 	Delivery string // direct or stream; "": direct
 	MaxBytes int64  // of the stream; 0: the product's default
+	Port     int    // of the broker; 0: that of the last master on Dir, or any
 }
 
 // A Master is pkg/embedded in a process of its own. Its workers are children of the test, so that they outlive it.
@@ -78,7 +79,7 @@ func playMaster(r *Role) error {
 		return err
 	}
 	m, err := embedded.Start(context.Background(), embedded.Config{
-		Dir: spec.Dir, App: "etl", Handlers: spec.Handlers, FSync: spec.FSync,
+		Dir: spec.Dir, App: "etl", Handlers: spec.Handlers, FSync: spec.FSync, Port: spec.Port,
 		Delivery: spec.Delivery, Stream: collector.StreamConfig{MaxBytes: spec.MaxBytes},
 		Diagnostics: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
