@@ -91,11 +91,33 @@ func (s *Store) tell(done func(error), err error) {
 	done(err)
 }
 
-// write brings every touched file into place and writes what waits for it.
+// write writes what waits for the touched files: first what is there, then what is still being made.
 func (s *Store) write() error {
 	now := s.opts.Clock()
-	var begun []*File
+	var there, following []*File
 	for _, f := range s.touched {
+		if f.waiting.following == nil {
+			there = append(there, f)
+		} else {
+			following = append(following, f)
+		}
+	}
+	if err := s.writeFiles(there, now); err != nil {
+		return err
+	}
+	for i, f := range following {
+		f.arrive()
+		if err := s.writeFiles(following[i:i+1], now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeFiles brings files into place and writes what waits for them.
+func (s *Store) writeFiles(files []*File, now time.Time) error {
+	var begun []*File
+	for _, f := range files {
 		if !f.known {
 			if err := f.attach(); err != nil {
 				return fmt.Errorf("open %s: %w", f.path, err)
@@ -113,7 +135,7 @@ func (s *Store) write() error {
 	if err := s.register(begun); err != nil {
 		return err
 	}
-	for _, f := range s.touched {
+	for _, f := range files {
 		if err := f.ready(); err != nil {
 			return err
 		}
@@ -176,6 +198,7 @@ func (s *Store) strictest() bool {
 // release gives the buffers back.
 func (s *Store) release() {
 	for i, f := range s.touched {
+		f.arrive() // whoever makes lines has the piece that they are made of, until it is asked
 		s.buffers.give(f.waiting.copied)
 		clear(f.waiting.lent)
 		f.waiting = gathered{lent: f.waiting.lent[:0]}

@@ -37,6 +37,8 @@ type driver struct {
 	failures    int
 	// synced is the furthest that Store.Synced said a stream may be purged.
 	synced uint64
+	// following are the lines that a file is to ask for in the commit that is being made.
+	following map[*File][]byte
 }
 
 const logDir = "/srv/logs"
@@ -54,7 +56,7 @@ func line(run string, seq uint64) string {
 
 // openDriver opens a store on the mount, with no goroutines.
 func openDriver(t *testing.T, m *mount, o Options) (*driver, error) {
-	d := &driver{t: t, rand: rand.New(rand.NewPCG(1, 2)), acked: map[string]Run{}, sent: map[string]Run{}}
+	d := &driver{t: t, rand: rand.New(rand.NewPCG(1, 2)), acked: map[string]Run{}, sent: map[string]Run{}, following: map[*File][]byte{}}
 	return d, d.open(m, o)
 }
 
@@ -114,10 +116,19 @@ func (d *driver) log(id string, seq uint64) {
 	}
 	for _, f := range files {
 		p := []byte(line(id, seq))
-		switch d.rand.IntN(4) {
-		case 0:
+		switch lines, way := d.following[f], d.rand.IntN(4); {
+		case lines != nil: // nothing may come behind them
+			d.following[f] = append(lines, p...)
+		case seq%6 == 5:
+			d.following[f] = p
+			f.Follow(func() ([]byte, *uint32) {
+				lines := d.following[f]
+				delete(d.following, f)
+				return lines, nil
+			})
+		case way == 0:
 			f.Lend(p, nil)
-		case 1:
+		case way == 1:
 			sum := record.Checksum(p)
 			f.Lend(p, &sum)
 		default:

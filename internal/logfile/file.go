@@ -69,13 +69,28 @@ func (f *File) Lend(p []byte, sum *uint32) {
 		return
 	}
 	f.begun()
-	f.waiting.lent = append(f.waiting.lent, lent{data: p, sum: sum, at: len(f.waiting.copied)})
-	f.waiting.size += len(p)
+	f.waiting.lend(p, sum)
+}
+
+// Follow is Lend of lines that somebody is still making: the next Commit asks for them when it has written the other files. Nothing
+// may be appended to the file behind them. lines is called once, also when nothing is committed; what it returns stays as it is
+// until that Commit or Discard returns.
+func (f *File) Follow(lines func() (p []byte, sum *uint32)) {
+	f.begun()
+	f.waiting.following = lines
+}
+
+// arrive takes what follows, if anything does.
+func (f *File) arrive() {
+	if f.waiting.following != nil {
+		f.waiting.lend(f.waiting.following())
+		f.waiting.following = nil
+	}
 }
 
 // begun has the next commit write the file.
 func (f *File) begun() {
-	if f.waiting.size == 0 {
+	if f.waiting.size == 0 && f.waiting.following == nil {
 		f.store.touched = append(f.store.touched, f)
 	}
 }

@@ -7,6 +7,8 @@ type gathered struct {
 	copied []byte
 	lent   []lent
 	size   int // of all together
+
+	following func() ([]byte, *uint32) // nil: nothing follows
 }
 
 // lent is a piece that is written from where it is.
@@ -14,6 +16,11 @@ type lent struct {
 	data []byte
 	sum  *uint32 // its checksum, where that is known
 	at   int     // in copied: how much of it comes first
+}
+
+func (g *gathered) lend(p []byte, sum *uint32) {
+	g.lent = append(g.lent, lent{data: p, sum: sum, at: len(g.copied)})
+	g.size += len(p)
 }
 
 // each calls f for the pieces, in order, until one fails.

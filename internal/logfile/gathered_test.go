@@ -2,7 +2,10 @@ package logfile
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/logbraid/logbraid/pkg/record"
@@ -46,9 +49,81 @@ func TestGathered(t *testing.T) {
 				t.Fatalf("tail of %d bytes is %+v, not %+v", n, got, want)
 			}
 		}
+		if random.IntN(2) == 0 {
+			asked := 0
+			f.Follow(func() ([]byte, *uint32) { asked++; return []byte("discarded\n"), nil })
+			defer func() {
+				if asked != 1 {
+					t.Errorf("asked %d times for what followed", asked)
+				}
+			}()
+		}
 		s.Discard()
 		if f.waiting.size != 0 || len(s.touched) != 0 {
 			t.Fatal("something is left")
+		}
+	}
+}
+
+// What follows is asked for when the other files are written, and once, however the commit ends.
+func TestFollow(t *testing.T) {
+	m := newDisk().mount()
+	s, _, err := open(logDir, Options{FS: m}, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	var files []*File
+	for _, name := range []string{"text.log", "app.jsonl"} {
+		f, err := s.File(name, FileOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	commit := func(fails bool) error {
+		asked := 0
+		files[0].Append([]byte("before\n"))
+		files[0].Follow(func() ([]byte, *uint32) {
+			if asked++; !fails {
+				if text, _ := m.disk.content(logDir + "/app.jsonl"); text != "json\n" {
+					t.Errorf("asked when the other file has %q", text)
+				}
+			}
+			p := []byte("text\n")
+			sum := record.Checksum(p)
+			return p, &sum
+		})
+		files[1].Append([]byte("json\n"))
+		var result error
+		s.Commit(Commit{Runs: []RunDelta{{ID: "a", Run: Run{Subject: "logs.x.a", Last: 1}}}}, func(err error) { result = err })
+		if asked != 1 {
+			t.Errorf("asked %d times", asked)
+		}
+		return result
+	}
+	m.set(func(_ int, call, name string) outcome {
+		if call == "write" && strings.HasSuffix(name, "app.jsonl") {
+			return outcome{err: syscall.ENOSPC}
+		}
+		return outcome{}
+	})
+	if err := commit(true); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("the other file cannot be written: %v", err)
+	}
+	if err := commit(true); !errors.Is(err, ErrRolledBack) {
+		t.Errorf("behind that: %v", err)
+	}
+	m.set(nil)
+	if _, err := s.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if err := commit(false); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"text.log": "before\ntext\n", "app.jsonl": "json\n"} {
+		if got, err := m.disk.content(logDir + "/" + name); got != want {
+			t.Errorf("%s has %q, want %q; %v", name, got, want, err)
 		}
 	}
 }

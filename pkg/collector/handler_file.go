@@ -109,9 +109,11 @@ func (h *fileHandler) filled(g *group) {
 	if !h.aside.busy {
 		return
 	}
-	text := h.aside.wait()
-	h.file.Lend(text, nil) // stays until the next group
-	g.tally.routes[h.index].bytes += uint64(len(text))
+	h.file.Follow(func() ([]byte, *uint32) {
+		text, sum := h.aside.wait() // stays until the next group
+		g.tally.routes[h.index].bytes += uint64(len(text))
+		return text, &sum
+	})
 }
 
 func (h *fileHandler) committed(*group) {}
