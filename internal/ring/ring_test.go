@@ -345,6 +345,7 @@ func TestConcurrentOrder(t *testing.T) {
 			case <-full:
 			case <-done:
 				running = false
+			case <-time.After(10 * time.Millisecond): // what was taken last may have made too little room for those who wait
 			}
 			take()
 		}

@@ -56,9 +56,9 @@ func (f *flight) begin(g *group) {
 	f.mu.Unlock()
 }
 
-// land notes that the oldest group's commit stands. If it is the first after a stall, it returns how long
-// that lasted.
-func (f *flight) land() (stall time.Duration) {
+// land notes that the oldest group's commit stands. If it is the first after a stall, that is over, and it returns how long
+// it lasted.
+func (f *flight) land() (stall time.Duration, over bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	g := f.groups[0]
@@ -66,11 +66,11 @@ func (f *flight) land() (stall time.Duration) {
 	g.release()
 	f.spare = append(f.spare, g)
 	if f.failure == nil && f.stalled != nil {
-		stall = time.Since(f.since)
+		stall, over = time.Since(f.since), true
 		f.stalled, f.attempts = nil, 0
 	}
 	f.kickLocked()
-	return stall
+	return stall, over
 }
 
 // fail notes that a commit does not stand, or that none would.

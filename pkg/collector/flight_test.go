@@ -13,7 +13,7 @@ func TestOlderCommitLandsAfterAFailure(t *testing.T) {
 	f.begin(older)
 	f.begin(failed)
 	f.fail(errors.New("no descriptors"))
-	if stall := f.land(); stall != 0 {
+	if stall, over := f.land(); over {
 		t.Errorf("a stall of %v is over", stall)
 	}
 	if _, cause := f.stall(); cause == nil || f.broken() == nil {
@@ -24,7 +24,7 @@ func TestOlderCommitLandsAfterAFailure(t *testing.T) {
 	}
 	again := f.group(0)
 	f.begin(again)
-	if stall := f.land(); stall <= 0 {
+	if _, over := f.land(); !over {
 		t.Error("the end of the stall is not noticed")
 	}
 	if _, cause := f.stall(); cause != nil {

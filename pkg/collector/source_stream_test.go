@@ -33,7 +33,7 @@ func TestStreamToFile(t *testing.T) {
 	last := r.batch(p, 21, 30)
 	c = r.collector()
 	r.written(c, p, 30)
-	r.until("the stream is freed", func() bool { return r.info().State.FirstSeq == last })
+	r.until("the stream is freed", func() bool { return r.info().State.FirstSeq == last && c.Stats().Stream.Committed == last })
 	s := c.Stats()
 	if s.Delivery != "stream" || s.Stream == nil || s.Stream.Name != "LOGS" || s.Stream.Committed != last || s.Stream.Trouble != nil || s.Duplicates != 10 {
 		t.Errorf("stats %+v, stream %+v", s, s.Stream)

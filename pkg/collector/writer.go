@@ -192,7 +192,7 @@ func (w *writer) settle(g *group, err error) {
 	}
 	w.table.committed(g)
 	w.source.committed(g)
-	if lasted := w.flight.land(); lasted > 0 {
+	if lasted, over := w.flight.land(); over {
 		w.log.log.Info("writing the log again", "after", lasted)
 	}
 }
