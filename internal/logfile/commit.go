@@ -2,6 +2,7 @@ package logfile
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -94,12 +95,15 @@ func (s *Store) tell(done func(error), err error) {
 // write writes what waits for the touched files: first what is there, then what is still being made.
 func (s *Store) write() error {
 	now := s.opts.Clock()
+	if !slices.ContainsFunc(s.touched, (*File).followed) {
+		return s.writeFiles(s.touched, now)
+	}
 	var there, following []*File
 	for _, f := range s.touched {
-		if f.waiting.following == nil {
-			there = append(there, f)
-		} else {
+		if f.followed() {
 			following = append(following, f)
+		} else {
+			there = append(there, f)
 		}
 	}
 	if err := s.writeFiles(there, now); err != nil {

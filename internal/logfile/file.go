@@ -80,9 +80,12 @@ func (f *File) Follow(lines func() (p []byte, sum *uint32)) {
 	f.waiting.following = lines
 }
 
+// followed reports whether lines are still being made.
+func (f *File) followed() bool { return f.waiting.following != nil }
+
 // arrive takes what follows, if anything does.
 func (f *File) arrive() {
-	if f.waiting.following != nil {
+	if f.followed() {
 		f.waiting.lend(f.waiting.following())
 		f.waiting.following = nil
 	}
@@ -90,7 +93,7 @@ func (f *File) arrive() {
 
 // begun has the next commit write the file.
 func (f *File) begun() {
-	if f.waiting.size == 0 && f.waiting.following == nil {
+	if f.waiting.size == 0 && !f.followed() {
 		f.store.touched = append(f.store.touched, f)
 	}
 }
