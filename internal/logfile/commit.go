@@ -110,7 +110,9 @@ func (s *Store) write() error {
 		return err
 	}
 	for i, f := range following {
-		f.arrive()
+		if f.arrive(); f.waiting.size == 0 {
+			continue // nothing came of it
+		}
 		if err := s.writeFiles(following[i:i+1], now); err != nil {
 			return err
 		}

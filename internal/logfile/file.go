@@ -85,10 +85,13 @@ func (f *File) followed() bool { return f.waiting.following != nil }
 
 // arrive takes what follows, if anything does.
 func (f *File) arrive() {
-	if f.followed() {
-		f.waiting.lend(f.waiting.following())
-		f.waiting.following = nil
+	if !f.followed() {
+		return
 	}
+	if p, sum := f.waiting.following(); len(p) > 0 {
+		f.waiting.lend(p, sum)
+	}
+	f.waiting.following = nil
 }
 
 // begun has the next commit write the file.

@@ -190,8 +190,10 @@ func (c *Collector) close(ctx context.Context) error {
 	c.abort()
 	select {
 	case <-w.ended:
-		unwritten.Messages, unwritten.Foreign = w.unwritten() // now nothing is between the queue and a group any more
-		return errors.Join(unwritten, c.release(ctx))
+		err := c.release(ctx)
+		// Now nothing is on its way any more, be it from the queue to a group or from a group to the disk.
+		unwritten.Messages, unwritten.Foreign = w.unwritten()
+		return errors.Join(unwritten, err)
 	case <-time.After(abortWait):
 	}
 	unwritten.Messages, unwritten.Foreign = w.unwritten()

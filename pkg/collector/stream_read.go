@@ -88,10 +88,9 @@ func (s *stream) read(ctx context.Context) (bool, error) {
 	}
 	defer s.forget(c.CachedInfo().Name)
 	// The consumer goes away with its stream. But it may be of one that was made since we looked; that has to be looked at first.
-	switch now, err := s.js.Stream(asking, s.config.Name); {
-	case err != nil:
-		return false, askError("find stream "+s.config.Name, err)
-	case !now.CachedInfo().Created.Equal(from.created):
+	if created, err := s.created(ctx); err != nil {
+		return false, err
+	} else if !created.Equal(from.created) {
 		return false, errReplaced
 	}
 	messages, err := c.Messages(
@@ -124,6 +123,17 @@ func (s *stream) read(ctx context.Context) (bool, error) {
 			return true, errTurned
 		}
 	}
+}
+
+// created is when the stream was made that has the name now.
+func (s *stream) created(ctx context.Context) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	st, err := s.js.Stream(ctx, s.config.Name)
+	if err != nil {
+		return time.Time{}, askError("find stream "+s.config.Name, err)
+	}
+	return st.CachedInfo().Created, nil
 }
 
 var errTurned = errors.New("the writer has gone back")

@@ -16,8 +16,8 @@ import (
 //
 // The log itself says what was written when, so no clock decides: between a worker's first record and its last, how much of the
 // lines is its own. By right that is a quarter; that processors are given to one process and then to another costs some of it, and
-// one of them alone may get none for a while, so the three are judged by the one in the middle. Were the flood served as it comes,
-// it would be a twentieth for each.
+// one of them alone may get none for a while, so the three are judged by the one in the middle. Were the flood served as it comes, it would
+// be a twentieth for each. That one alone is not passed over follows from the queue's order (TestQueueTakesInOrderWithinBounds).
 //
 // In direct delivery it is the collector that takes from each in turn; in stream delivery the broker does, since each has one batch
 // on its way, and the log is in the order of the stream.
