@@ -1,10 +1,16 @@
 package collector
 
 import (
+	"context"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/logbraid/logbraid/internal/logfile"
+	"github.com/logbraid/logbraid/pkg/record"
 )
 
 // TestOrient is I8 case by case: where to read on in a stream that is, or is not, the one that the log knows.
@@ -44,5 +50,58 @@ func TestOrient(t *testing.T) {
 				t.Errorf("%+v, want to read from %d, told %v, %d missed", f, tt.seq, tt.told, tt.missed)
 			}
 		})
+	}
+}
+
+// replacing lets a test do something right before the collector makes a consumer that reads.
+type replacing struct {
+	jetstream.JetStream
+	before func()
+}
+
+func (r replacing) CreateConsumer(ctx context.Context, stream string, cfg jetstream.ConsumerConfig) (jetstream.Consumer, error) {
+	if !cfg.HeadersOnly {
+		r.before()
+	}
+	return r.JetStream.CreateConsumer(ctx, stream, cfg)
+}
+
+// A stream that is made anew after the collector has looked at it is not read from where the log left the old one.
+func TestStreamReplacedBehindTheLook(t *testing.T) {
+	r := newStreamRig(t)
+	c := r.collector()
+	p := r.publisher(t, "etl", "w1")
+	p.log(80, record.Info, "l", "a")
+	for first := uint64(1); first <= 30; first += 10 {
+		r.batch(p, first, first+9)
+	}
+	r.written(c, p, 30)
+	closeNow(t, c)
+
+	looked, replaced := make(chan bool), make(chan bool)
+	goOn := sync.OnceFunc(func() { close(replaced) })
+	defer goOn()
+	var once sync.Once
+	r.cfg.js = func(js jetstream.JetStream) jetstream.JetStream {
+		return replacing{js, func() { once.Do(func() { looked <- true; <-replaced }) }}
+	}
+	c = r.collector()
+	<-looked
+	config := r.info().Config
+	if err := r.js.DeleteStream(t.Context(), "LOGS"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.make(config); err != nil {
+		t.Fatal(err)
+	}
+	for first := uint64(31); first <= 80; first += 10 {
+		r.batch(p, first, first+9)
+	}
+	goOn()
+	r.written(c, p, 80)
+	closeNow(t, c)
+	r.whole(p, 80)
+	if text := r.read(); !strings.Contains(text, "deleted and made anew") {
+		t.Errorf("not told:\n%s", text)
 	}
 }
